@@ -1,0 +1,63 @@
+# `make help` lists the targets. PYTHON= chooses the interpreter, VENV= the environment's folder.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.quantune-installed
+BENCH_STAMP := $(VENV)/.quantune-bench-installed
+
+.PHONY: help venv demo test check-ruff check-mypy check-lit check-pytest arm-emulation bench docs clean
+
+help: ## print this list
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+venv: $(STAMP) ## create the environment with pinned dependencies and the project (editable)
+
+# Only pyproject.toml decides what is installed; an unchanged one makes this a no-op.
+$(STAMP): pyproject.toml
+	@test -n "$(PYTHON)" || { echo "no python3 found: install Python 3.11, or name it: make $(MAKECMDGOALS) PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \
+	  { echo "Quantune needs Python 3.11, $(PYTHON) is another version: make $(MAKECMDGOALS) PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import ensurepip' 2>/dev/null || \
+	  { echo "$(PYTHON) cannot make virtual environments: install its venv package (Debian: apt-get install python3-venv)" >&2; exit 1; }
+	"$(PYTHON)" -m venv "$(VENV)"
+	"$(BIN)/python" -m pip install -qq --disable-pip-version-check --editable '.[dev,demo]'
+	@touch "$@"
+
+demo: venv ## quantize EfficientNet-Lite0, compare fp32/int8/v2, write build/demo/report.html
+	"$(BIN)/python" tools/demo.py
+
+test: venv arm-emulation ## everything that CI runs: ruff, mypy, lit + filecheck, pytest
+	@$(MAKE) --keep-going --no-print-directory check-ruff check-mypy check-lit check-pytest
+
+check-ruff: venv
+	"$(BIN)/ruff" check
+	"$(BIN)/ruff" format --check
+
+check-mypy: venv
+	"$(BIN)/mypy"
+
+check-lit: venv
+	@if compgen -G "test/passes/*.mlir" >/dev/null; then "$(BIN)/lit" -v test/passes; else echo "test/passes holds no tests yet"; fi
+
+check-pytest: venv
+	"$(BIN)/python" -m pytest
+
+# Best effort: without an emulator the Arm tests are skipped and say so.
+arm-emulation: venv ## set up what runs 64-bit Arm modules on this machine
+	-@"$(BIN)/python" tools/arm_emulation.py
+
+$(BENCH_STAMP): $(STAMP)
+	"$(BIN)/python" -m pip install -qq --disable-pip-version-check --editable '.[bench]'
+	@touch "$@"
+
+bench: $(BENCH_STAMP) ## measure all models against IREE, ONNX Runtime and OpenVINO; write docs/results/
+	"$(BIN)/python" tools/bench.py
+
+docs: venv ## regenerate docs/passes.md from the passes' docstrings
+	"$(BIN)/python" tools/docs.py
+
+clean: ## remove build products and the environment
+	rm -rf build "$(VENV)" .mypy_cache .ruff_cache .pytest_cache .hypothesis
