@@ -1,4 +1,4 @@
-"""lit suite for the passes: `lit -v test/passes` from the source checkout, nothing but pip packages needed."""
+"""The passes' lit suite: `lit -v test/passes` from the source checkout; needs nothing but pip packages."""
 
 import os
 import shlex
