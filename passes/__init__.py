@@ -1,0 +1,1 @@
+"""The compiler: one file a pass, named as the pass is named."""
