@@ -75,6 +75,9 @@ def _fold(op: ir.Operation) -> bool:
     while (following := _step(last, affine, axis)) is not None:
         last, affine = following
         steps += 1
+    if values.constant(op.operands[1]) is None:  # a transposed constant, say
+        with ir.InsertionPoint(op), op.location:
+            op.operands[1] = build.constant(weight.astype(np.float32))
     plain_bias = steps == 1 and np.all(affine.scale == 1) and not start.any()
     if plain_bias or (steps == 0 and not start.any()):
         return False
