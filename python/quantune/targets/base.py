@@ -1,0 +1,59 @@
+"""What a target is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from quantune.targets import cpu
+
+Architecture = Literal["x86_64", "aarch64"]
+
+
+@dataclass(frozen=True)
+class Target:
+    """A processor to compile for.
+
+    `triple`, `cpu` and `cpu_features` are LLVM's; an empty triple or feature list is the compiler's choice.
+    `weight_bits_menu` lists, widest first, the weight widths that are faster or smaller here (see the
+    target's file for why). `native_vector_bytes` is the width of the registers that kernels use.
+    """
+
+    name: str
+    triple: str
+    cpu: str
+    cpu_features: str
+    architecture: Architecture
+    native_vector_bytes: int
+    weight_bits_menu: tuple[int, ...]
+    description: str
+    avx2: bool = False
+    avx512_vnni: bool = False
+    neon: bool = False
+    dotprod: bool = False
+    i8mm: bool = False
+
+    def compile_flags(self) -> list[str]:
+        """The flags of iree-compile that choose this processor."""
+        flags = ["--iree-hal-target-device=local", "--iree-hal-local-target-device-backends=llvm-cpu"]
+        flags.append(f"--iree-llvmcpu-target-cpu={self.cpu}")
+        if self.triple:
+            flags.append(f"--iree-llvmcpu-target-triple={self.triple}")
+        if self.cpu_features:
+            flags.append(f"--iree-llvmcpu-target-cpu-features={self.cpu_features}")
+        return flags
+
+    @property
+    def runs_here(self) -> bool:
+        """Whether this machine executes the target's modules without emulation."""
+        machine = cpu.here()
+        needed = {
+            "avx2": self.avx2,
+            "fma": self.avx2,
+            "avx512_vnni": self.avx512_vnni,
+            "asimd": self.neon,
+            "asimddp": self.dotprod,
+            "i8mm": self.i8mm,
+        }
+        has_all = all(feature in machine.features for feature, wanted in needed.items() if wanted)
+        return machine.architecture == self.architecture and has_all

@@ -1,0 +1,48 @@
+"""The machine that the compiler runs on."""
+
+from __future__ import annotations
+
+from quantune.errors import UnsupportedError
+from quantune.targets import cpu
+from quantune.targets.base import Target
+
+
+def detect(machine: cpu.Cpu) -> Target:
+    """The target for `machine`; LLVM itself resolves the CPU name `host` to every feature that it finds.
+
+    Raises UnsupportedError on anything but x86-64 and 64-bit Arm.
+    """
+    has = machine.features.__contains__
+    if machine.architecture == "x86_64":
+        vnni = has("avx512_vnni") and has("avx512vl")
+        return Target(
+            name="host",
+            triple="",
+            cpu="host",
+            cpu_features="",
+            architecture="x86_64",
+            native_vector_bytes=64 if has("avx512f") else 32 if has("avx2") else 16,
+            # `vpdpbusd` makes plain int8 as fast as it gets, so there 4 bits only save space. Without it,
+            # products of narrower weights are summed in 16-bit lanes for longer before they must be widened.
+            weight_bits_menu=(8, 4) if vnni else (8, 7, 6, 4) if has("avx2") else (8, 4),
+            description=f"this machine: {machine.name}",
+            avx2=has("avx2") and has("fma"),
+            avx512_vnni=vnni,
+        )
+    if machine.architecture == "aarch64":
+        return Target(
+            name="host",
+            triple="",
+            cpu="host",
+            cpu_features="",
+            architecture="aarch64",
+            native_vector_bytes=16,
+            weight_bits_menu=(8, 4) if has("asimddp") else (8, 6, 4),
+            description=f"this machine: {machine.name}",
+            neon=has("asimd"),
+            dotprod=has("asimddp"),
+            i8mm=has("i8mm"),
+        )
+    raise UnsupportedError(
+        f"no target for a {machine.architecture} host; name one with --target to compile for it"
+    )
