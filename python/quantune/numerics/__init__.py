@@ -1,0 +1,35 @@
+"""Every constant and rounding rule of the integer semantics, defined once, in numpy.
+
+The passes and the planner take their constants from here; the reference executes with the same functions.
+"""
+
+from quantune.numerics.activations import dequantize, quantization_from_range, quantize
+from quantune.numerics.epilogue import (
+    Epilogue,
+    add_epilogue,
+    average_epilogue,
+    clamp_bounds,
+    contraction_epilogue,
+    requantize,
+    requantize_constants,
+)
+from quantune.numerics.fma import fma
+from quantune.numerics.weights import layer_weights, quantize_weights, snap_scale, weight_scales
+
+__all__ = [
+    "Epilogue",
+    "add_epilogue",
+    "average_epilogue",
+    "clamp_bounds",
+    "contraction_epilogue",
+    "dequantize",
+    "fma",
+    "layer_weights",
+    "quantization_from_range",
+    "quantize",
+    "quantize_weights",
+    "requantize",
+    "requantize_constants",
+    "snap_scale",
+    "weight_scales",
+]
