@@ -63,7 +63,7 @@ def _layer(group: list[ir.Operation], known: dict[ir.Value, str]) -> Layer:
                 read.append(value)
     if kind == "add" and len(read) == 1:
         read *= 2
-    bias, residual, clamp = _epilogue(group, anchor)
+    bias, residual, clamp = epilogue_facts(group, anchor)
     weight = values.constant(anchor.operands[1]) if kind in ("conv2d", "depthwise_conv2d", "linear") else None
     attributes = _attributes(kind, group, anchor)
     if first is not anchor and (padding := match.padding_of(first)) is not None:
@@ -111,7 +111,7 @@ def _kind(group: list[ir.Operation], anchor: ir.Operation) -> LayerKind:
     return "clamp" if match.clamp_bounds(anchor) is not None else "opaque"
 
 
-def _epilogue(group: list[ir.Operation], anchor: ir.Operation) -> tuple[Any, bool, tuple[float, float]]:
+def epilogue_facts(group: list[ir.Operation], anchor: ir.Operation) -> tuple[Any, bool, tuple[float, float]]:
     """(bias or None, residual, clamp) fused after the anchor."""
     bias, residual, clamp = None, False, (-np.inf, np.inf)
     value = anchor.results[0]
