@@ -1,0 +1,117 @@
+"""IREE devices and loaded modules: the only file here that touches `iree.runtime`."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import iree.runtime as rt
+import numpy as np
+
+from quantune.backend import signature
+from quantune.errors import QuantuneError
+
+# VM bytecode archives are zip files that iree-compile pads; the loader checks the rest.
+MAGIC = b"PK"
+
+
+@functools.cache
+def instance() -> Any:
+    """The one VM of this process."""
+    return rt.VmInstance()
+
+
+@functools.cache
+def device(threads: int) -> Any:
+    """The CPU as a device that computes on `threads` threads, shared by all modules that want as many."""
+    if threads < 1:
+        raise QuantuneError(f"threads must be at least 1, not {threads}")
+    if threads == 1:
+        return rt.get_device("local-sync")
+    # The worker count is a process-wide flag, read when a driver is created: one driver for each count.
+    rt.flags.parse_flags(f"--task_topology_group_count={threads}")
+    driver = rt._binding.create_hal_driver("local-task")
+    return driver.create_default_device()
+
+
+def function(vmfb: Path, name: str) -> tuple[Any, Any, signature.Signature]:
+    """Maps a module into memory and finds a function in it: (VM module, VM function, signature).
+
+    Raises QuantuneError when the file is missing, damaged or lacks the function.
+    """
+    try:
+        with vmfb.open("rb") as stream:
+            whole = stream.read(len(MAGIC)) == MAGIC
+    except OSError as error:
+        raise QuantuneError(f"cannot read {vmfb}: {error.strerror or error}") from error
+    try:
+        module = rt.VmModule.mmap(instance(), str(vmfb)) if whole else None
+        found = module.lookup_function(name) if module else None
+    except (RuntimeError, ValueError) as error:
+        raise QuantuneError(_damaged(vmfb, error)) from error
+    if module is None:
+        raise QuantuneError(_damaged(vmfb, "not a VM archive"))
+    if found is None:
+        raise QuantuneError(f"{vmfb} has no function '{name}', only {', '.join(module.function_names)}")
+    return module, found, signature.parse(found.reflection.get("iree.abi.declaration", ""))
+
+
+class Loaded:
+    """A function of a module that is loaded on a device, ready to be called over and over."""
+
+    def __init__(self, vmfb: Path, threads: int = 1, name: str = "main") -> None:
+        self.label = str(vmfb)
+        self._device = device(threads)
+        module, self._function, self.signature = function(vmfb, name)
+        hal = rt.create_hal_module(instance(), self._device)
+        try:
+            self._context = rt.VmContext(instance(), [hal, module])
+        except (RuntimeError, ValueError) as error:
+            raise QuantuneError(
+                f"{vmfb} does not load on this machine ({_first_line(error)}); compile it for --target host"
+            ) from error
+
+    def upload(self, inputs: Sequence[np.ndarray]) -> Any:
+        """Copies arrays to the device, as an argument list that can be used for any number of calls."""
+        checked = self.signature.check(inputs, self.label)
+        arguments = rt.VmVariantList(len(checked))
+        for array, wanted in zip(checked, self.signature.inputs, strict=True):
+            view = self._device.allocator.allocate_buffer_copy(
+                memory_type=rt.MemoryType.DEVICE_LOCAL,
+                allowed_usage=rt.BufferUsage.DEFAULT,
+                device=self._device,
+                buffer=array,
+                element_type=_element_type(wanted.dtype),
+            )
+            arguments.push_ref(view)
+        return arguments
+
+    def call(self, arguments: Any) -> Any:
+        """Runs the function to its end; returns the device's result list."""
+        results = rt.VmVariantList(len(self.signature.outputs))
+        self._context.invoke(self._function, arguments, results)
+        return results
+
+    def download(self, results: Any) -> list[np.ndarray]:
+        """Copies results to arrays of the module's own types (i8 becomes int8)."""
+        arrays = []
+        for index, wanted in enumerate(self.signature.outputs):
+            view = results.get_as_object(index, rt.HalBufferView)
+            mapped = view.map().asarray(wanted.shape, wanted.dtype)
+            arrays.append(np.array(mapped))
+        return arrays
+
+
+def _element_type(dtype: np.dtype) -> Any:
+    return rt.array_interop.map_dtype_to_element_type(dtype)
+
+
+def _first_line(error: Exception | str) -> str:
+    lines = str(error).splitlines()
+    return lines[0][:200] if lines else type(error).__name__
+
+
+def _damaged(vmfb: Path, error: Exception | str) -> str:
+    return f"{vmfb} is not a module that this IREE can load ({_first_line(error)}); compile it again"
