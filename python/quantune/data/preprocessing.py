@@ -41,13 +41,14 @@ class Preprocessing:
     def __post_init__(self) -> None:
         if self.channels not in (1, 3):
             raise QuantuneError(
-                f"pictures have 1 or 3 channels, the model wants {self.channels}; give the data as an .npz of f32"
+                f"the model wants {self.channels} channels, pictures have 1 or 3; "
+                "give the data as an .npz of f32"
             )
         if not len(self.mean) == len(self.std) == self.channels:
             raise QuantuneError(f"mean and std need {self.channels} numbers, one a channel")
         if min(self.size) < 1 or min(self.std) <= 0 or self.resize not in (CROP, PAD):
             raise QuantuneError(
-                f"size and std must be positive and resize 'crop' or 'pad': {self.size}, {self.std}, {self.resize}"
+                f"size and std must be positive, resize crop or pad: {self.size}, {self.std}, {self.resize}"
             )
 
     @property
@@ -60,7 +61,7 @@ class Preprocessing:
         image = _as_eight_bit(ImageOps.exif_transpose(image)).convert("L" if self.channels == 1 else "RGB")
         image = _centre_crop(image, self.size) if self.resize == CROP else _pad(image, self.size)
         pixels = np.asarray(image, dtype=np.float32).reshape(*self.size, self.channels)
-        tensor = (pixels - np.float32(self.mean)) / np.float32(self.std)
+        tensor = (pixels - np.array(self.mean, np.float32)) / np.array(self.std, np.float32)
         return np.ascontiguousarray(tensor.transpose(2, 0, 1))
 
 
@@ -98,10 +99,12 @@ def _scaled(image: Image.Image, factor: float) -> Image.Image:
 
 
 def _centre_crop(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    # Cut first: scaling a very long picture as a whole could need any amount of memory.
     height, width = size
-    image = _scaled(image, max(height / image.height, width / image.width) * 256 / 224)
-    left, top = (image.width - width) // 2, (image.height - height) // 2
-    return image.crop((left, top, left + width, top + height))
+    scale = min(image.height / height, image.width / width) * 224 / 256
+    left, top = (image.width - width * scale) / 2, (image.height - height * scale) / 2
+    box = (left, top, left + width * scale, top + height * scale)
+    return image.resize((width, height), Image.Resampling.BILINEAR, box)
 
 
 def _pad(image: Image.Image, size: tuple[int, int]) -> Image.Image:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 
 def initialize(module: nn.Module, name: str, input_shape: tuple[int, int, int]) -> None:
-    """Fills every parameter of `module` in place, from a seed that depends on `name` only; leaves it in eval mode.
+    """Fills every parameter of `module` in place, seeded by `name`; leaves it in eval mode.
 
     Convolutions get He's initialization (He et al., 2015). Batch norms get varied scales and shifts, so
     that folding them is not a no-op, and the statistics of one batch of noise. The classifier is
@@ -42,7 +42,7 @@ def _classifier(module: nn.Module) -> nn.Conv2d | nn.Linear:
 
 
 def _run_once(module: nn.Module, batch: Tensor) -> Tensor:
-    """Sets the batch norms' statistics to those of `batch`; returns the classifier's output, [..., classes]."""
+    """Sets the batch norms' statistics to those of `batch`; returns the classifier's [..., classes]."""
     norms = [part for part in module.modules() if isinstance(part, nn.BatchNorm2d)]
     momenta = [norm.momentum for norm in norms]
     module.eval()  # drop-out stays off: its random numbers would come from outside the generator
@@ -61,7 +61,7 @@ def _run_once(module: nn.Module, batch: Tensor) -> Tensor:
 
 
 def _centre(classifier: nn.Conv2d | nn.Linear, logits: Tensor) -> None:
-    """Shifts and scales `classifier` so that `logits` would have mean 0 a class and a spread of 2 over all."""
+    """Shifts and scales `classifier` so that `logits` would have mean 0 a class and a spread of 2."""
     assert classifier.bias is not None
     mean = logits.reshape(-1, logits.shape[-1]).mean(0)
     scale = 2.0 / (logits - mean).std().clamp(min=1e-6)

@@ -9,7 +9,7 @@ _STAGES = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))  # (channels, convol
 
 
 class Vgg16(nn.Module):
-    """Input [N, C, H, W], output [N, classes]. `pooled` is the side of the features that the classifier sees."""
+    """Input [N, C, H, W], output [N, classes]. `pooled`: side of the classifier's input."""
 
     def __init__(
         self,
