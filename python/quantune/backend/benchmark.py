@@ -97,7 +97,7 @@ def benchmark(
     """Times modules in one process, taking turns (A B C A B C …), so that clock drift hits all alike.
 
     Stops after `rounds`, or earlier when `budget_seconds` are over and each had five turns. `progress` hears
-    the number of rounds done. Raises QuantuneError for a module that does not load or whose inputs do not fit.
+    the number of rounds done. Raises QuantuneError if a module does not load or its inputs do not fit.
     """
     timed = [_load(entry, threads) for entry in entries]
     started = time.perf_counter()

@@ -1,7 +1,7 @@
 """Where the time of a module goes, dispatch by dispatch.
 
 IREE's own profiler stamps every dispatch of the very module that is deployed, in its place in the network
-and with the caches as they are there; it takes a second for ResNet18, and the sum is the latency to a few percent.
+and with the caches as they are there; it takes a second for ResNet18, and the sum is near the latency.
 The other way, `--iree-hal-dump-executable-benchmarks-to`, compiles every dispatch again to time it by itself.
 """
 
@@ -28,8 +28,8 @@ from quantune.errors import QuantuneError
 class DispatchTime:
     """One kernel: microseconds of an inference that go to it, over all its `calls`, and what it does.
 
-    `name` is the kernel's symbol, such as main_dispatch_7_matmul_like_64x3136x576_f32; `operation` is the part
-    that says what it computes, on which shape.
+    `name` is the kernel's symbol, such as main_dispatch_7_matmul_like_64x3136x576_f32; `operation` is the
+    part that says what it computes, on which shape.
     """
 
     name: str
