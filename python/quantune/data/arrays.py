@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import math
 import os
 import zipfile
 import zlib
@@ -154,7 +155,8 @@ def _read_idx(path: Path, rank: int) -> NDArray[np.uint8]:
         ) from None
     except (OSError, EOFError, zlib.error) as error:
         raise QuantuneError(f"cannot read {path} ({error}); install dataset-fashion-mnist again") from error
-    sizes = [int(size) for size in np.frombuffer(data, ">u4", min(rank, len(data) // 4 - 1), 4)]
-    if data[:4] != bytes((0, 0, 8, rank)) or len(data) != 4 + 4 * rank + int(np.prod(sizes)):
+    start = 4 + 4 * rank
+    sizes = [int.from_bytes(data[i : i + 4], "big") for i in range(4, start, 4)]
+    if data[:4] != bytes((0, 0, 8, rank)) or len(data) != start + math.prod(sizes):
         raise QuantuneError(f"{path} is not an IDX file of bytes; install dataset-fashion-mnist again")
-    return np.frombuffer(data, np.uint8, offset=4 + 4 * rank).reshape(sizes)
+    return np.frombuffer(data, np.uint8, offset=start).reshape(sizes)
