@@ -44,10 +44,21 @@ def run(module: ir.Module, *passes: Pass) -> dict[str, Report]:
 
 
 def cleanup(module: ir.Module) -> None:
-    """Removes dead operations, merges equal ones, simplifies reshapes."""
-    for op in reversed(list(values.operations(values.main_function(module)))):
-        # torch-mlir's batch norm asserts a non-zero variance; the assertion keeps MLIR from seeing that nobody reads the result
-        if op.name.startswith(("linalg.", "tensor.")) and not any(list(r.uses) for r in op.results):
-            op.erase()
+    """Removes dead operations, merges equal ones, simplifies reshapes.
+
+    Not while quantize/dequantize pairs are about: MLIR folds a pair to nothing, although it rounds (`remove_dead` then).
+    """
+    remove_dead(module)
     with module.context:
         passmanager.PassManager.parse("builtin.module(canonicalize,cse)").run(module.operation)
+
+
+def remove_dead(module: ir.Module) -> None:
+    """Erases operations whose results nobody reads."""
+    for op in reversed(list(values.operations(values.main_function(module)))):
+        # torch-mlir's batch norm asserts a non-zero variance; the assertion keeps MLIR from seeing that nobody reads the result
+        if op.name.startswith(_PURE) and not any(list(r.uses) for r in op.results):
+            op.erase()
+
+
+_PURE = ("arith.", "linalg.", "quant.", "tensor.")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from iree.compiler import ir
 
 from quantune.ir import quant, values
-from quantune.passes.base import Pass, Report, cleanup
+from quantune.passes.base import Pass, Report, remove_dead
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class CancelQdq(Pass):
                 op.results[0].replace_all_uses_with(source)
                 op.erase()
                 cancelled += 1
-        cleanup(module)
+        remove_dead(module)
         return {"pairs_found": len(activations), "cancelled": cancelled, **boundaries(function)}
 
 

@@ -150,7 +150,7 @@ def _rewrite(
     if not offset.any():
         last.results[0].replace_all_uses_with(op.results[0])
         return
-    with ir.InsertionPoint(last), op.location:
+    with ir.InsertionPoint.after(last), op.location:
         maps = [ir.AffineMap.get_identity(rank), build.projection(rank, [axis]), ir.AffineMap.get_identity(rank)]
         bias = build.constant(offset)
         added = build.generic(
@@ -159,4 +159,4 @@ def _rewrite(
     if last != op:
         last.results[0].replace_all_uses_with(added)
     else:
-        op.results[0].replace_all_uses_except(added, added.owner)
+        op.results[0].replace_all_uses_except(added, added.owner.operation)

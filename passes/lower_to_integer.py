@@ -168,7 +168,7 @@ def _average(group: _Group) -> None:
         dims = values.shape(anchor.operands[0])[1:3]
         maps = [item.value for item in anchor.attributes["indexing_maps"]]
         total = build.generic([wide], init, maps, lambda x, acc: arith.AddIOp(x, acc).result, values.iterators(anchor))
-    divisor = match.divisor(group.ops[-1])
+    divisor = match.divisor(group.ops[-1]) or 1.0
     epilogue = average_epilogue(int(np.prod(dims)), source, group.output, group.clamp, divisor)
     group.finish(emit_epilogue(total, epilogue))
 

@@ -42,6 +42,8 @@ class NameLayers(Pass):
         %1 = linalg.conv_2d_nhwc_hwcf {quantune.layer = "layer1.0.conv2"} ins(%x, %w) outs(%0)
         …the three generics carry the same attribute.
 
+    Clamps may come in several operations, and so may reshapes.
+
     Left alone: constants, `tensor.empty`, `linalg.fill`. Operations without a known meaning become layers of kind `opaque`.
     """
 
@@ -75,8 +77,8 @@ class _Groups:
         before = values.defining(anchor.operands[0]) if len(anchor.operands) else None
         if before is not None and before not in self.taken and self.absorbs_padding(anchor, before):
             group.insert(0, before)
-        after = self.mean(anchor) if "sum" in anchor.name or match.spatial_sum(anchor) is not None else self.epilogue(anchor)
-        group += after
+        is_sum = "sum" in anchor.name or match.spatial_sum(anchor) is not None
+        group += self.mean(anchor) if is_sum else self.epilogue(anchor) if len(anchor.results) == 1 else []
         self.members[anchor] = group
         self.taken.update(group)
 
@@ -96,25 +98,28 @@ class _Groups:
         return [user] if user is not None and user not in self.taken and match.divisor(user) is not None else []
 
     def epilogue(self, anchor: ir.Operation) -> list[ir.Operation]:
-        """What follows a contraction or an addition: bias, residual, clamp, each at most once and in this order."""
+        """What follows an anchor: bias, residual, clamps, in this order; after a reshape, more reshapes."""
         found: list[ir.Operation] = []
-        stage = 0 if match.is_contraction(anchor) else 2 if match.is_plain_add(anchor) else 3
-        value = anchor.results[0] if len(anchor.results) == 1 else None
-        while value is not None and stage < 3:
-            user = values.single_user(value)
-            if user is None or user in self.taken:
-                break
-            if stage < 1 and match.bias_operand(user, value) is not None:
-                stage = 1
-            elif stage < 2 and match.residual_operand(user, value) is not None:
-                stage = 2
-            elif match.clamp_bounds(user) is not None:
-                stage = 3
+        stage = _BIAS if match.is_contraction(anchor) else _CLAMP
+        mergeable = match.is_contraction(anchor) or match.is_plain_add(anchor) or match.clamp_bounds(anchor) is not None
+        value = anchor.results[0]
+        while (user := values.single_user(value)) is not None and user not in self.taken:
+            if _KINDS.get(anchor.name) == "reshape" == _KINDS.get(user.name):
+                pass
+            elif stage == _BIAS and match.bias_operand(user, value) is not None:
+                stage = _RESIDUAL
+            elif stage <= _RESIDUAL and match.residual_operand(user, value) is not None:
+                stage = _CLAMP
+            elif mergeable and match.clamp_bounds(user) is not None:
+                stage = _CLAMP
             else:
                 break
             found.append(user)
             value = user.results[0]
         return found
+
+
+_BIAS, _RESIDUAL, _CLAMP = range(3)  # what may come next in an epilogue
 
 
 class _Names:

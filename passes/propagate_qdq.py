@@ -54,7 +54,11 @@ def _rule(op: ir.Operation) -> Rule | None:
 
 def _propagate(op: ir.Operation, rule: Rule) -> bool:
     """Rewrites one operation onto storage; False if an operand is not dequantized or the types differ."""
-    data = list(op.operands) if op.name == "tensor.concat" else [op.operands[0]]
+    data = [op.operands[0]]
+    if op.name == "tensor.concat":
+        data = list(op.operands)
+    elif op.name == "linalg.generic":
+        data = [match.clamp_input(op)]
     sources = [quant.quantized_source(value) for value in data]
     if any(s is None for s in sources) or len({str(values.element_type(s)) for s in sources if s is not None}) != 1:
         return False

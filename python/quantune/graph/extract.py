@@ -67,7 +67,7 @@ def _layer(group: list[ir.Operation], known: dict[ir.Value, str]) -> Layer:
     weight = values.constant(anchor.operands[1]) if kind in ("conv2d", "depthwise_conv2d", "linear") else None
     attributes = _attributes(kind, group, anchor)
     if first is not anchor and (padding := match.padding_of(first)) is not None:
-        attributes["padding"] = [[padding[0][i], padding[1][i]] for i in (1, 2)]
+        attributes["padding"] = _needed_padding(first, anchor, padding[0], padding[1])
     elif kind in ("conv2d", "depthwise_conv2d", "max_pool") or "kernel" in attributes:
         attributes["padding"] = [[0, 0], [0, 0]]
     _, file, line = values.source(anchor)
@@ -84,6 +84,19 @@ def _layer(group: list[ir.Operation], known: dict[ir.Value, str]) -> Layer:
         macs=_macs(kind, anchor),
         location=f"{file}:{line}" if file else "",
     )
+
+
+def _needed_padding(pad: ir.Operation, anchor: ir.Operation, low: list[int], high: list[int]) -> list[list[int]]:
+    """[[top, bottom], [left, right]] without what no window reaches (torch's ceil_mode pads generously)."""
+    needed = []
+    window = anchor.operands[1]
+    for axis in (1, 2):
+        kernel = values.shape(window)[axis - 1]
+        stride, dilation = (values.integers(anchor.attributes[key])[axis - 1] for key in ("strides", "dilations"))
+        reach = (values.shape(anchor.results[0])[axis] - 1) * stride + (kernel - 1) * dilation + 1
+        spare = reach - values.shape(pad.operands[0])[axis] - low[axis]
+        needed.append([low[axis], max(0, min(high[axis], spare))])
+    return needed
 
 
 _SIMPLE: dict[str, LayerKind] = {
@@ -105,7 +118,7 @@ def _kind(group: list[ir.Operation], anchor: ir.Operation) -> LayerKind:
     if anchor.name == "tensor.extract_slice" and values.rank(anchor.operands[0]) == values.rank(anchor.results[0]):
         return "slice"
     if anchor.name == "linalg.pooling_nhwc_sum" or match.spatial_sum(anchor) is not None:
-        return "avg_pool" if match.divisor(group[-1]) is not None else "opaque"
+        return "avg_pool"
     if match.is_plain_add(anchor) and match.residual_operand(anchor, anchor.operands[0]) is not None:
         return "add"
     return "clamp" if match.clamp_bounds(anchor) is not None else "opaque"
@@ -113,7 +126,8 @@ def _kind(group: list[ir.Operation], anchor: ir.Operation) -> LayerKind:
 
 def epilogue_facts(group: list[ir.Operation], anchor: ir.Operation) -> tuple[Any, bool, tuple[float, float]]:
     """(bias or None, residual, clamp) fused after the anchor."""
-    bias, residual, clamp = None, False, (-np.inf, np.inf)
+    bias, residual = None, False
+    clamp = match.clamp_bounds(anchor) or (-np.inf, np.inf)
     value = anchor.results[0]
     for op in group[group.index(anchor) + 1 :]:
         if (vector := match.bias_operand(op, value)) is not None:
@@ -122,10 +136,8 @@ def epilogue_facts(group: list[ir.Operation], anchor: ir.Operation) -> tuple[Any
         elif match.residual_operand(op, value) is not None:
             residual = True
         elif (bounds := match.clamp_bounds(op)) is not None:
-            clamp = bounds
+            clamp = (float(np.clip(clamp[0], *bounds)), float(np.clip(clamp[1], *bounds)))
         value = op.results[0]
-    if len(group) == 1 and (bounds := match.clamp_bounds(anchor)) is not None:
-        clamp = bounds
     return bias, residual, clamp
 
 

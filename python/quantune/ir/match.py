@@ -41,15 +41,16 @@ def clamp_bounds(op: ir.Operation) -> tuple[float, float] | None:
     The body may use comparisons, selections, minima and maxima with constants only: a piecewise function that is constant or the
     identity between its constants, so agreement at the constants, between them and beyond is a proof.
     """
-    if not values.is_elementwise(op) or len(values.inputs(op)) != 1 or op.operands[0].type != op.results[0].type:
+    known = _clamp_operands(op)
+    if known is None:
         return None
-    if values.indexing_maps(op)[0] != values.indexing_maps(op)[-1]:
-        return None
-    constants = [float(c) for inner in op.regions[0].blocks[0].operations for c in _scalar_operands(inner.operation)]
+    constants = [float(c) for c in known.values() if c is not None]
+    constants += [float(c) for inner in op.regions[0].blocks[0].operations for c in _scalar_operands(inner.operation)]
     finite = sorted({c for c in constants if np.isfinite(c)} | {0.0})
     middle = [(a + b) / 2 for a, b in zip(finite, finite[1:], strict=False)]
     probes = np.asarray([finite[0] - 1e30, finite[0] - 1, *finite, *middle, finite[-1] + 1, finite[-1] + 1e30])
-    result = _run_piecewise(op, probes)
+    elements = {argument: probes if c is None else c for argument, c in known.items()}
+    result = _run_piecewise(op, elements, probes.shape)
     if result is None:
         return None
     low, high = float(result.min()), float(result.max())
@@ -62,16 +63,35 @@ def _scalar_operands(op: ir.Operation) -> list[Any]:
     return [known for o in op.operands if (known := values.constant(o)) is not None and known.ndim == 0]
 
 
-def _run_piecewise(op: ir.Operation, probes: Any) -> Any:
+def clamp_input(op: ir.Operation) -> ir.Value:
+    """The tensor that a clamp clamps."""
+    return next(v for v in values.inputs(op) if v.type == op.results[0].type)
+
+
+def _clamp_operands(op: ir.Operation) -> dict[ir.Value, Any] | None:
+    """Block argument → None for the one tensor of the result's type, the number for constants of rank 0."""
+    if not values.is_elementwise(op):
+        return None
+    found: dict[ir.Value, Any] = {}
+    maps = values.indexing_maps(op)
+    for argument, operand, dims in zip(op.regions[0].blocks[0].arguments, values.inputs(op), maps, strict=False):
+        number = values.constant(operand) if values.rank(operand) == 0 else None
+        if number is None and (operand.type != op.results[0].type or dims != maps[-1]):
+            return None
+        found[argument] = number
+    return found if sum(c is None for c in found.values()) == 1 else None
+
+
+def _run_piecewise(op: ir.Operation, elements: dict[ir.Value, Any], dims: tuple[int, ...]) -> Any:
     block = op.regions[0].blocks[0]
-    known: dict[ir.Value, Any] = {block.arguments[0]: probes}
+    known = dict(elements)
     for inner in (o.operation for o in block.operations):
         operands = [known[o] if o in known else values.constant(o) for o in inner.operands]
         if any(o is None for o in operands):
             return None
         match inner.name:
             case "linalg.yield":
-                return np.broadcast_to(operands[0], probes.shape)
+                return np.broadcast_to(operands[0], dims)
             case "arith.constant":
                 known[inner.results[0]] = values.constant(inner.results[0])
             case "arith.cmpf" if (predicate := inner.attributes["predicate"].value) in _COMPARISONS:
