@@ -197,6 +197,8 @@ def test_layer_weights_follow_the_plan() -> None:
     assert np.abs(q).max() == 7 and np.array_equal(scales, numerics.weight_scales(layer.weight, 4))
     q, scales = numerics.layer_weights(layer, LayerPlan("integer", weight_bits=4, weight_scales=(0.1,) * 6))
     assert np.array_equal(q, np.clip(np.rint(layer.weight.astype(np.float64) / 0.1), -7, 7))
+    _, scales = numerics.layer_weights(layer, LayerPlan("integer", weight_bits=4, weight_scales=(1 / 3,) * 6))
+    assert scales.tolist() == [0.3333333] * 6
     with pytest.raises(PlanError, match=r"fc.*weight_bits"):
         numerics.layer_weights(layer, LayerPlan("integer"))
     with pytest.raises(PlanError, match="fc: weight_scales must be 6"):

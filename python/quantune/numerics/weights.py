@@ -72,7 +72,7 @@ def layer_weights(layer: Layer, choice: LayerPlan) -> tuple[NDArray[np.int8], ND
     if choice.weight_scales is None:
         scales = weight_scales(layer.weight, choice.weight_bits, name=layer.name)
     else:
-        scales = np.array(choice.weight_scales, dtype=np.float64)
+        scales = snap_scale(np.array(choice.weight_scales, dtype=np.float64))
         channels = layer.weight.shape[-1]
         if scales.shape != (channels,) or not (np.isfinite(scales) & (scales > 0)).all():
             raise PlanError(f"layer {layer.name}: weight_scales must be {channels} positive numbers")

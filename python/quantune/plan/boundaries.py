@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal, NamedTuple
 
 from quantune.errors import PlanError
 from quantune.graph.model import Graph, Layer
+from quantune.numerics.weights import snap_scale
 from quantune.plan.schema import Plan, Quantization
 
 OUTPUT = "<output>"
@@ -32,6 +34,7 @@ def integer_values(graph: Graph, plan: Plan) -> dict[str, Quantization]:
     The output of an integer layer that is not among them leaves its epilogue in f32. A network input or a
     float layer's output among them is quantized once at the edge; its float readers read the f32. Integer
     layers that only move or select values pass their input's quantization on; all others take the plan's.
+    Scales are snapped, so that a scale edited by hand means the same here and in the text of the module.
 
     Raises PlanError naming the layer whose quantization the plan lacks, or that cannot be integer.
     """
@@ -44,7 +47,8 @@ def integer_values(graph: Graph, plan: Plan) -> dict[str, Quantization]:
             )
         reader = next((layer.name for layer in consumers[value] if is_integer(layer, plan)), None)
         if reader is not None:
-            stored[value] = _quantization(graph, plan, value, reader, stored)
+            found = _quantization(graph, plan, value, reader, stored)
+            stored[value] = replace(found, scale=snap_scale(found.scale))
     return stored
 
 

@@ -62,7 +62,7 @@ def integer_layer(
     if len(sources) != len(layer.data_inputs):
         raise ValueError(f"{layer.name}: an integer layer needs the quantization of each of its inputs")
     if layer.is_transparent:
-        return _transparent(layer, choice, inputs, sources, output)
+        return _transparent(layer, inputs, sources, output)
     if layer.kind == "add":
         a, b = inputs
         result = numerics.add_epilogue(sources[0], sources[1], output, layer.clamp).apply(a, b)
@@ -105,16 +105,13 @@ def accumulate(
 
 
 def _transparent(
-    layer: Layer,
-    choice: LayerPlan,
-    inputs: Sequence[Array],
-    sources: Sequence[Quantization],
-    output: Quantization | None,
+    layer: Layer, inputs: Sequence[Array], sources: Sequence[Quantization], output: Quantization | None
 ) -> Array:
     """Acts on the stored values as they are; delivered in f32 they are dequantized last."""
+    if layer.kind == "concat" and output is None:
+        # Dequantizing first is the same where the inputs agree, and loses nothing where they do not.
+        return float_layer(layer, [numerics.dequantize(x, q) for x, q in zip(inputs, sources, strict=True)])
     target = output or sources[0]
-    if output is None and any(source != target for source in sources):
-        target = choice.output or target
     if layer.kind != "concat" and target != sources[0]:
         raise ValueError(f"{layer.name}: a {layer.kind} keeps the quantization of its input")
     stored = [numerics.requantize(x, source, target) for x, source in zip(inputs, sources, strict=True)]
