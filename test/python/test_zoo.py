@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from quantune.data import load_dataset
 from quantune.errors import QuantuneError
 from quantune.zoo import weights
 from quantune.zoo.initialize import initialize
-from quantune.zoo.layers import SameConv2d, round_channels
+from quantune.zoo.layers import CeilMaxPool2d, SameConv2d, round_channels
 
 SMALL = [name for name in zoo.names() if name.endswith("@32")]
 LARGE = [name for name in zoo.names() if not name.endswith("@32")]
@@ -45,6 +46,15 @@ KEYS = {
     "googlenet": "inception4e.branch3.1.conv.weight",
     "efficientnet_lite0": "_blocks.15._expand_conv.weight",
 }
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """The tensors are small: threads cost more than they gain, and much more on a busy machine."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def test_every_architecture_has_both_sizes() -> None:
@@ -170,6 +180,14 @@ def test_same_padding(size: int, kernel: int, stride: int) -> None:
                 top, left = start + i * stride, start + j * stride
                 window = roomy[top : top + kernel, left : left + kernel]
                 torch.testing.assert_close(got[i, j], (window * conv.weight[0, 0]).sum())
+
+
+@pytest.mark.parametrize(("kernel", "stride"), [(3, 2), (2, 2), (3, 3)])
+def test_ceil_max_pool(kernel: int, stride: int) -> None:
+    reference, own = nn.MaxPool2d(kernel, stride, ceil_mode=True), CeilMaxPool2d(kernel, stride)
+    for height, width in ((32, 16), (31, 13), (112, 55), (14, 7), (9, 10)):
+        x = torch.randn(1, 2, height, width, generator=torch.Generator().manual_seed(1)) - 5
+        assert torch.equal(own(x), reference(x))
 
 
 def test_round_channels() -> None:

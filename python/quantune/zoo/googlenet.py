@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from quantune.zoo.layers import round_channels
+from quantune.zoo.layers import CeilMaxPool2d, round_channels
 
 # 1x1; 3x3 reduce, 3x3; 5x5 reduce, 5x5; pool projection: table 1 of the paper.
 _INCEPTIONS = {
@@ -45,7 +45,7 @@ class Inception(nn.Module):
         self.branch1 = BasicConv2d(inputs, plain, 1)
         self.branch2 = nn.Sequential(BasicConv2d(inputs, reduce3, 1), BasicConv2d(reduce3, wide3, 3))
         self.branch3 = nn.Sequential(BasicConv2d(inputs, reduce5, 1), BasicConv2d(reduce5, wide5, 3))
-        self.branch4 = nn.Sequential(nn.MaxPool2d(3, 1, 1, ceil_mode=True), BasicConv2d(inputs, pool, 1))
+        self.branch4 = nn.Sequential(nn.MaxPool2d(3, 1, 1), BasicConv2d(inputs, pool, 1))
         self.outputs = plain + wide3 + wide5 + pool
 
     def forward(self, x: Tensor) -> Tensor:
@@ -61,16 +61,16 @@ class GoogLeNet(nn.Module):
         super().__init__()
         stem, inputs = round_channels(64 * width), round_channels(192 * width)
         self.conv1 = BasicConv2d(channels, stem, 3) if small else BasicConv2d(channels, stem, 7, 2)
-        self.maxpool1 = nn.Identity() if small else nn.MaxPool2d(3, 2, ceil_mode=True)
+        self.maxpool1 = nn.Identity() if small else CeilMaxPool2d(3, 2)
         self.conv2 = BasicConv2d(stem, stem, 1)
         self.conv3 = BasicConv2d(stem, inputs, 3)
-        self.maxpool2 = nn.MaxPool2d(3, 2, ceil_mode=True)
+        self.maxpool2 = CeilMaxPool2d(3, 2)
         for name, widths in _INCEPTIONS.items():
             block = Inception(inputs, tuple(round_channels(w * width) for w in widths))
             self.add_module(f"inception{name}", block)
             inputs = block.outputs
-        self.maxpool3 = nn.MaxPool2d(3, 2, ceil_mode=True)
-        self.maxpool4 = nn.MaxPool2d(2, 2, ceil_mode=True)
+        self.maxpool3 = CeilMaxPool2d(3, 2)
+        self.maxpool4 = CeilMaxPool2d(2, 2)
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.dropout = nn.Dropout(0.2)
         self.fc = nn.Linear(inputs, classes)

@@ -41,6 +41,26 @@ class SameConv2d(nn.Conv2d):
         return F.conv2d(padded, self.weight, self.bias, self.stride, 0, self.dilation, self.groups)
 
 
+class CeilMaxPool2d(nn.Module):
+    """Max-pool whose last window may hang over the edge, as nn.MaxPool2d(ceil_mode=True) without padding.
+
+    The stride must not exceed the kernel: otherwise torch drops a window that lies wholly outside.
+
+    Written out with static shapes, because torch-mlir pads every ceil_mode pool by a whole stride, needed
+    or not, and such padding is hard to tell from the network's own.
+    """
+
+    def __init__(self, kernel: int, stride: int) -> None:
+        super().__init__()
+        self.kernel, self.stride = kernel, stride
+
+    def forward(self, x: Tensor) -> Tensor:
+        bottom, right = ((self.kernel - size) % self.stride for size in x.shape[2:])
+        if bottom or right:
+            x = F.pad(x, (0, right, 0, bottom), value=float("-inf"))
+        return F.max_pool2d(x, self.kernel, self.stride)
+
+
 def _same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
     total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
     return total // 2, total - total // 2

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from quantune.zoo.layers import CeilMaxPool2d
+
 
 class Fire(nn.Module):
     """A 1x1 squeeze, then 1x1 and 3x3 expansions side by side."""
@@ -39,13 +41,13 @@ class SqueezeNet(nn.Module):
         self.features = nn.Sequential(
             nn.Conv2d(channels, 64 // divide, 3, *((1, 1) if small else (2, 0))),
             nn.ReLU(inplace=True),
-            nn.Identity() if small else nn.MaxPool2d(3, 2, ceil_mode=True),
+            nn.Identity() if small else CeilMaxPool2d(3, 2),
             fire(64, 16, 64),
             fire(128, 16, 64),
-            nn.MaxPool2d(3, 2, ceil_mode=True),
+            CeilMaxPool2d(3, 2),
             fire(128, 32, 128),
             fire(256, 32, 128),
-            nn.MaxPool2d(3, 2, ceil_mode=True),
+            CeilMaxPool2d(3, 2),
             fire(256, 48, 192),
             fire(384, 48, 192),
             fire(384, 64, 256),
