@@ -25,11 +25,12 @@ from quantune.plan.schema import Quantization
 class LowerToInteger(Pass):
     """Replaces integer layers by integer arithmetic with one fused epilogue.
 
-    A contraction over dequantized inputs becomes a contraction on i8 with exact i32 accumulation; bias, residual addition, clamp and
-    requantization become one elementwise epilogue in f32 with written-out fused multiply-adds (`docs/integer-semantics.md`).
-    Activations are unsigned in i8 storage; the generated contraction is signed, so 128 is taken from 8-bit activations before it
-    and 128 times each channel's weight sum is given back after it, exactly. Averages sum in i32; additions need the epilogue only.
-    When nothing reads the result in integers, the epilogue delivers f32.
+    A contraction over dequantized inputs becomes a contraction on i8 with exact i32 accumulation; bias,
+    residual addition, clamp and requantization become one elementwise epilogue in f32 with written-out fused
+    multiply-adds (`docs/integer-semantics.md`). Activations are unsigned in i8 storage; the generated
+    contraction is signed, so 128 is taken from 8-bit activations before it and 128 times each channel's
+    weight sum is given back after it, exactly. Averages sum in i32; additions need the epilogue only. When
+    nothing reads the result in integers, the epilogue delivers f32.
 
     Before:
         %1 = quant.dcast %x
@@ -76,7 +77,9 @@ class _Group:
         """(storage, quantization) of a dequantized operand."""
         quantized = quant.quantized_source(operand)
         if quantized is None:
-            raise UnsupportedError(f"{values.describe(self.anchor)} is planned integer, but its input is not quantized; make it float")
+            raise UnsupportedError(
+                f"{values.describe(self.anchor)} is planned integer, but its input is not quantized; make it float"
+            )
         return quant.storage(quantized), quant.activation_quantization(values.element_type(quantized))
 
     def finish(self, value: ir.Value) -> None:
@@ -117,7 +120,9 @@ def _quantized_weight(anchor: ir.Operation) -> tuple[NDArray[np.int8], NDArray[n
     cast = None if quantized is None else values.defining(quantized)
     constant = None if cast is None else values.constant(cast.operands[0])
     if quantized is None or constant is None:
-        raise UnsupportedError(f"{values.describe(anchor)} is planned integer, but its weights are not quantized; run insert-qdq")
+        raise UnsupportedError(
+            f"{values.describe(anchor)} is planned integer, but its weights are not quantized; run insert-qdq"
+        )
     bits, scales = quant.weight_quantization(values.element_type(quantized))
     exact = np.asarray(scales)
     return quantize_weights(constant.astype(np.float32, copy=False), exact, bits), exact
@@ -130,11 +135,12 @@ def _accumulate(
     sums = weight.astype(np.int64).sum(axis=tuple(range(weight.ndim - 1)))
     largest = np.abs(weight.astype(np.int64)).sum(axis=tuple(range(weight.ndim - 1))).max(initial=0) * 256
     if largest > np.iinfo(np.int32).max:
-        raise UnsupportedError(f"{values.describe(anchor)} could overflow 32-bit accumulators; make the layer float in the plan")
+        raise UnsupportedError(
+            f"{values.describe(anchor)} could overflow 32-bit accumulators; make the layer float in the plan"
+        )
     correction = None
     if source.maximum > 127:
-        sign = build.scalar(-128, build.integer(8))
-        stored = build.elementwise([stored], build.integer(8), lambda x: arith.XOrIOp(x, sign).result)
+        stored = _shifted(stored)
         correction = (128 * sums).astype(np.int32)
     init = build.filled(0, values.shape(anchor.results[0]), build.integer(32))
     operands = [stored, build.constant(weight)]
@@ -143,6 +149,20 @@ def _accumulate(
     make = getattr(linalg, anchor.name.removeprefix("linalg."))
     strides, dilations = (values.integers(anchor.attributes[key]) for key in ("strides", "dilations"))
     return make(*operands, outs=[init], strides=strides, dilations=dilations), correction
+
+
+def _shifted(stored: ir.Value) -> ir.Value:
+    """Unsigned storage minus 128, as signed i8. Padding is redone around it, so that it fuses into the producer."""
+    sign = build.scalar(-128, build.integer(8))
+    producer = values.defining(stored)
+    padding = None if producer is None else match.padding_of(producer)
+    if producer is None or padding is None:
+        return build.elementwise([stored], build.integer(8), lambda x: arith.XOrIOp(x, sign).result)
+    low, high, filler = padding
+    inner = build.elementwise(
+        [producer.operands[0]], build.integer(8), lambda x: arith.XOrIOp(x, sign).result
+    )
+    return build.pad(inner, low, high, build.scalar((int(filler) & 0xFF) - 128, build.integer(8)))
 
 
 def _residual_value(group: _Group) -> ir.Value | None:
@@ -157,7 +177,9 @@ def _residual_value(group: _Group) -> ir.Value | None:
 def _average(group: _Group) -> None:
     anchor = group.anchor
     stored, source = group.source(anchor.operands[0])
-    wide = build.elementwise([stored], build.integer(32), lambda x: arith.ExtUIOp(build.integer(32), x).result)
+    wide = build.elementwise(
+        [stored], build.integer(32), lambda x: arith.ExtUIOp(build.integer(32), x).result
+    )
     init = build.filled(0, values.shape(anchor.results[0]), build.integer(32))
     if anchor.name == "linalg.pooling_nhwc_sum":
         dims = values.shape(anchor.operands[1])
@@ -167,7 +189,9 @@ def _average(group: _Group) -> None:
     else:
         dims = values.shape(anchor.operands[0])[1:3]
         maps = [item.value for item in anchor.attributes["indexing_maps"]]
-        total = build.generic([wide], init, maps, lambda x, acc: arith.AddIOp(x, acc).result, values.iterators(anchor))
+        total = build.generic(
+            [wide], init, maps, lambda x, acc: arith.AddIOp(x, acc).result, values.iterators(anchor)
+        )
     divisor = match.divisor(group.ops[-1]) or 1.0
     epilogue = average_epilogue(int(np.prod(dims)), source, group.output, group.clamp, divisor)
     group.finish(emit_epilogue(total, epilogue))
@@ -185,5 +209,3 @@ def _rule(anchor: ir.Operation) -> Callable[[_Group], None] | None:
     if anchor.name == "linalg.pooling_nhwc_sum" or match.spatial_sum(anchor) is not None:
         return _average
     return _add if match.is_plain_add(anchor) else None
-
-
