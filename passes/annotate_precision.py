@@ -21,8 +21,8 @@ from quantune.plan.schema import Plan
 class AnnotatePrecision(Pass):
     """Writes a plan's decisions onto the operations, where the following passes find them.
 
-    Every operation of a layer gets `quantune.precision`; an integer contraction gets the quantized type of its weights; every value
-    that will exist in integers gets its quantized type. Runs after `name-layers`.
+    Every operation of a layer gets `quantune.precision`; an integer contraction gets the quantized type of
+    its weights; every value that will exist in integers gets its quantized type. Runs after `name-layers`.
 
     Options:
         plan: the plan (on the command line: the path of a plan.json).

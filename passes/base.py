@@ -12,14 +12,15 @@ from quantune.errors import QuantuneError
 from quantune.ir import values
 
 Report = dict[str, Any]
-"""What a pass has to say about what it did; JSON-able; shown by `quantune-opt --report` and kept in metrics.json."""
+"""What a pass did; JSON-able; shown by `quantune-opt --report` and kept in metrics.json."""
 
 
 @dataclass(frozen=True)
 class Pass:
     """Base of all passes. The class docstring is the pass's documentation page: what, before, after.
 
-    The name is the class name in kebab case: `FoldBatchNorm` lives in `fold_batch_norm.py` and is called `fold-batch-norm`.
+    The name is the class name in kebab case: `FoldBatchNorm` lives in `fold_batch_norm.py` and is called
+    `fold-batch-norm`.
     """
 
     name: ClassVar[str] = ""
@@ -39,14 +40,17 @@ def run(module: ir.Module, *passes: Pass) -> dict[str, Report]:
         with module.context, ir.Location.unknown():
             reports[step.name] = step.apply(module)
         if not module.operation.verify():
-            raise QuantuneError(f"pass {step.name} produced invalid IR; please report this with the input module")
+            raise QuantuneError(
+                f"pass {step.name} produced invalid IR; please report this with the input module"
+            )
     return reports
 
 
 def cleanup(module: ir.Module) -> None:
     """Removes dead operations, merges equal ones, simplifies reshapes.
 
-    Not while quantize/dequantize pairs are about: MLIR folds a pair to nothing, although it rounds (`remove_dead` then).
+    Not while quantize/dequantize pairs are about: MLIR folds a pair to nothing, although it rounds
+    (`remove_dead` then).
     """
     remove_dead(module)
     with module.context:
@@ -56,7 +60,8 @@ def cleanup(module: ir.Module) -> None:
 def remove_dead(module: ir.Module) -> None:
     """Erases operations whose results nobody reads."""
     for op in reversed(list(values.operations(values.main_function(module)))):
-        # torch-mlir's batch norm asserts a non-zero variance; the assertion keeps MLIR from seeing that nobody reads the result
+        # torch-mlir's batch norm asserts a non-zero variance, which keeps MLIR from seeing that nobody reads
+        # the result
         if op.name.startswith(_PURE) and not any(list(r.uses) for r in op.results):
             op.erase()
 

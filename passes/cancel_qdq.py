@@ -12,10 +12,11 @@ from quantune.passes.base import Pass, Report, remove_dead
 
 @dataclass(frozen=True)
 class CancelQdq(Pass):
-    """Removes a dequantize that is followed by a quantize to the same type, and reports the boundaries that remain.
+    """Removes a dequantize followed by a quantize to the same type, and reports the boundaries that remain.
 
-    A boundary is a place where numbers really change form: a float value quantized, or a quantized value read as float. Its price is
-    a pass over the tensor. A pair of different types stays: it is a requantization, and counted as such.
+    A boundary is a place where numbers really change form: a float value quantized, or a quantized value read
+    as float. Its price is a pass over the tensor. A pair of different types stays: it is a requantization,
+    and counted as such.
 
     Before:
         %1 = quant.dcast %q
@@ -43,7 +44,7 @@ class CancelQdq(Pass):
 
 
 def boundaries(function: ir.Operation) -> dict[str, int | list[str]]:
-    """Counts the quantizations of float values, dequantizations read by float operations, and requantizations left."""
+    """Counts quantizations of float values, dequantizations for float readers, and requantizations left."""
     quantized = dequantized = requantized = 0
     where: list[str] = []
     for op in values.operations(function):
@@ -54,9 +55,9 @@ def boundaries(function: ir.Operation) -> dict[str, int | list[str]]:
             elif producer is None or quant.precision_of(producer) != "integer":
                 quantized += 1
                 where.append(f"quantize {'input' if producer is None else values.layer_of(producer)}")
-        elif op.name == quant.DEQUANTIZE and any(_is_float_reader(user) for user in values.users(op.results[0])):
+        elif op.name == quant.DEQUANTIZE and (readers := _float_readers(op.results[0])):
             dequantized += 1
-            where.append(f"dequantize for {', '.join(_reader(u) for u in values.users(op.results[0]) if _is_float_reader(u))}")
+            where.append(f"dequantize for {', '.join(readers)}")
     return {
         "boundaries_left": quantized + dequantized,
         "quantize": quantized,
@@ -66,9 +67,7 @@ def boundaries(function: ir.Operation) -> dict[str, int | list[str]]:
     }
 
 
-def _is_float_reader(op: ir.Operation) -> bool:
-    return op.name != quant.QUANTIZE and quant.precision_of(op) != "integer"
-
-
-def _reader(op: ir.Operation) -> str:
-    return values.layer_of(op) or op.name
+def _float_readers(value: ir.Value) -> list[str]:
+    readers = values.users(value)
+    floats = [op for op in readers if op.name != quant.QUANTIZE and quant.precision_of(op) != "integer"]
+    return sorted(values.layer_of(op) or op.name for op in floats)

@@ -18,10 +18,11 @@ from quantune.passes.base import Pass, Report, cleanup
 class ChannelsLast(Pass):
     """Moves the whole network from NCHW to NHWC, so that nothing lands on slow channels-first code.
 
-    Walks the function once and keeps, for every image-like value (rank 4 and more), its channels-last form: batch, height, width,
-    then the channel dimensions. Convolutions, pooling, padding, concatenation, slices, channel shuffles (expand, transpose,
-    collapse) and any linalg.generic are rewritten to read and write that form. An operation it does not know gets its operands
-    transposed back, so every module stays correct. The function's signature does not change.
+    Walks the function once and keeps, for every image-like value (rank 4 and more), its channels-last form:
+    batch, height, width, then the channel dimensions. Convolutions, pooling, padding, concatenation, slices,
+    channel shuffles (expand, transpose, collapse) and any linalg.generic are rewritten to read and write that
+    form. An operation it does not know gets its operands transposed back, so every module stays correct. The
+    function's signature does not change.
 
     Before:
         %1 = linalg.conv_2d_nchw_fchw ins(%x, %w : tensor<1x3x8x8xf32>, tensor<4x3x3x3xf32>)
@@ -29,7 +30,8 @@ class ChannelsLast(Pass):
         %0 = linalg.transpose ins(%x) permutation = [0, 2, 3, 1]
         %1 = linalg.conv_2d_nhwc_hwcf ins(%0, %w_t : tensor<1x8x8x3xf32>, tensor<3x3x3x4xf32>)
 
-    Left alone: grouped convolutions other than depthwise (they stay NCHW between two transposes), values of rank below 4.
+    Left alone: grouped convolutions other than depthwise (they stay NCHW between two transposes), values of
+    rank below 4.
     """
 
     def apply(self, module: ir.Module) -> Report:
@@ -38,12 +40,16 @@ class ChannelsLast(Pass):
         for op in values.operations(function):
             mover.visit(op)
         cleanup(module)
-        left = sorted(values.describe(op) for op in values.operations(function) if "nchw" in op.name or "ngchw" in op.name)
+        left = sorted(
+            values.describe(op)
+            for op in values.operations(function)
+            if "nchw" in op.name or "ngchw" in op.name
+        )
         return {"converted": mover.converted, "channels_first_left": left}
 
 
 def channels_last(rank: int) -> list[int]:
-    """Logical dimension held at each physical position: batch, the two spatial ones, then channels (N, G, C, H, W → N, H, W, G, C)."""
+    """Logical dimension at each physical position: batch, height, width, then channels (NGCHW → NHWGC)."""
     return [0, rank - 2, rank - 1, *range(1, rank - 2)]
 
 
@@ -102,7 +108,9 @@ class _Mover:
         if weight is None:
             return None
         depthwise = "depthwise" in op.name
-        layout, name = ([1, 2, 0], "depthwise_conv_2d_nhwc_hwc") if depthwise else ([2, 3, 1, 0], "conv_2d_nhwc_hwcf")
+        layout, name = (
+            ([1, 2, 0], "depthwise_conv_2d_nhwc_hwc") if depthwise else ([2, 3, 1, 0], "conv_2d_nhwc_hwcf")
+        )
         moved = build.constant(np.ascontiguousarray(weight.transpose(layout)))
         return _named(name, [self.physical(op.operands[0]), moved], self.initial(start), op)
 
@@ -128,7 +136,9 @@ class _Mover:
         if isinstance(filler, ir.BlockArgument) or values.constant(filler) is None:
             return None
         order = channels_last(values.rank(op.operands[0]))
-        low, high = (permuted(values.integers(op.attributes[f"static_{side}"]), order) for side in ("low", "high"))
+        low, high = (
+            permuted(values.integers(op.attributes[f"static_{side}"]), order) for side in ("low", "high")
+        )
         return build.pad(self.physical(op.operands[0]), low, high, filler)
 
     def concat(self, op: ir.Operation) -> ir.Value:
@@ -139,11 +149,14 @@ class _Mover:
         if values.rank(op.results[0]) != values.rank(op.operands[0]) or len(op.operands) > 1:
             return None
         order = channels_last(values.rank(op.operands[0]))
-        parts = [permuted(values.integers(op.attributes[f"static_{n}"]), order) for n in ("offsets", "sizes", "strides")]
+        parts = [
+            permuted(values.integers(op.attributes[f"static_{n}"]), order)
+            for n in ("offsets", "sizes", "strides")
+        ]
         return build.extract_slice(self.physical(op.operands[0]), *parts)
 
     def regroup(self, op: ir.Operation) -> ir.Value | None:
-        """A reshape that only splits or joins channels, or that moves nothing because all but one dimension are 1."""
+        """A reshape that only splits or joins channels, or moves nothing: all but one dimension are 1."""
         source, result = op.operands[0], op.results[0]
         groups = [values.integers(group) for group in op.attributes["reassociation"]]
         wide = source if values.rank(source) > values.rank(result) else result
@@ -162,7 +175,7 @@ class _Mover:
         return _permute(self.physical(op.operands[0]), [order.index(permutation[p]) for p in order])
 
     def generic(self, op: ir.Operation) -> None:
-        """Reads and writes the channels-last forms; loops are renamed so that the result is walked in order."""
+        """Reads and writes channels-last forms; loops are renamed so that the result is walked in order."""
         maps, loops = values.indexing_maps(op), len(values.iterators(op))
         count = len(values.inputs(op))
         for index, operand in enumerate(op.operands):
@@ -174,8 +187,12 @@ class _Mover:
         if sorted(d for d in maps[-1] if d is not None) == rename:
             rename = [maps[-1].index(loop) for loop in range(loops)]
         kinds = list(op.attributes["iterator_types"])
-        op.attributes["iterator_types"] = ir.ArrayAttr.get([kinds[rename.index(loop)] for loop in range(loops)])
-        projections = [build.projection(loops, [None if d is None else rename[d] for d in dims]) for dims in maps]
+        op.attributes["iterator_types"] = ir.ArrayAttr.get(
+            [kinds[rename.index(loop)] for loop in range(loops)]
+        )
+        projections = [
+            build.projection(loops, [None if d is None else rename[d] for d in dims]) for dims in maps
+        ]
         op.attributes["indexing_maps"] = ir.ArrayAttr.get([ir.AffineMapAttr.get(m) for m in projections])
         for result, start in zip(op.results, list(op.operands)[count:], strict=True):
             if values.rank(result) >= 4:
@@ -188,7 +205,11 @@ def _permute(value: ir.Value, permutation: list[int]) -> ir.Value:
     """A transpose, or a reshape when only dimensions of size 1 move."""
     dims = values.shape(value)
     moved = [p for p in permutation if dims[p] != 1]
-    return build.reshape(value, permuted(dims, permutation)) if moved == sorted(moved) else build.transpose(value, permutation)
+    return (
+        build.reshape(value, permuted(dims, permutation))
+        if moved == sorted(moved)
+        else build.transpose(value, permutation)
+    )
 
 
 def _named(name: str, ins: list[ir.Value], start: ir.Value, op: ir.Operation) -> ir.Value:

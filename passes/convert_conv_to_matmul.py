@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from iree.compiler import ir
 from iree.compiler.dialects import linalg
+from numpy.typing import NDArray
 
 from quantune.ir import build, match, values
 from quantune.passes.base import Pass, Report, cleanup
@@ -15,19 +16,22 @@ from quantune.passes.base import Pass, Report, cleanup
 
 @dataclass(frozen=True)
 class ConvertConvToMatmul(Pass):
-    """Writes integer convolutions as im2col and matmul, the form that IREE's data tiling and microkernels know.
+    """Writes integer convolutions as im2col and matmul, the form IREE's data tiling and microkernels know.
 
-    im2col is one linalg.generic that gathers each output pixel's window; a 1x1 convolution with stride 1 needs only reshapes.
+    im2col is one linalg.generic that gathers each output pixel's window; a 1x1 convolution with stride 1
+    needs only reshapes.
 
     Before:
-        %1 = linalg.conv_2d_nhwc_hwcf ins(%x, %w : tensor<1x10x10x4xi8>, tensor<3x3x4x8xi8>) outs(%0 : tensor<1x8x8x8xi32>)
+        %1 = linalg.conv_2d_nhwc_hwcf ins(%x, %w : tensor<1x10x10x4xi8>, tensor<3x3x4x8xi8>)
+                                      outs(%0 : tensor<1x8x8x8xi32>)
     After:
         %1 = linalg.generic ins(%x) outs(… : tensor<1x8x8x3x3x4xi8>)        (d0, d1 + d3, d2 + d4, d5)
         %2 = tensor.collapse_shape %1 into tensor<64x36xi8>
         %3 = linalg.matmul ins(%2, %w2 : tensor<64x36xi8>, tensor<36x8xi8>) outs(… : tensor<64x8xi32>)
         %4 = tensor.expand_shape %3 into tensor<1x8x8x8xi32>
 
-    Left alone: float convolutions (IREE converts those well itself), depthwise convolutions, weights that are not constant.
+    Left alone: float convolutions (IREE converts those well itself), depthwise convolutions, weights that are
+    not constant.
     """
 
     def apply(self, module: ir.Module) -> Report:
@@ -43,7 +47,7 @@ class ConvertConvToMatmul(Pass):
         return {"converted": converted}
 
 
-def _as_matmul(op: ir.Operation, weight: np.ndarray) -> ir.Value:  # type: ignore[type-arg]
+def _as_matmul(op: ir.Operation, weight: NDArray[np.int8]) -> ir.Value:
     kernel_h, kernel_w, channels, filters = weight.shape
     dims = values.shape(op.results[0])
     rows, depth = math.prod(dims[:3]), kernel_h * kernel_w * channels

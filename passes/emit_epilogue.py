@@ -1,4 +1,4 @@
-"""The fused end of an integer operation as one linalg.generic; what `numerics.epilogue.Epilogue.apply` computes, to the bit."""
+"""The fused end of an integer operation as one linalg.generic: what `Epilogue.apply` computes, to the bit."""
 
 from __future__ import annotations
 
@@ -12,12 +12,15 @@ from quantune.numerics.epilogue import Epilogue
 
 
 def emit_epilogue(
-    accumulated: ir.Value, epilogue: Epilogue, correction: NDArray[np.int32] | None = None, residual: ir.Value | None = None
+    accumulated: ir.Value,
+    epilogue: Epilogue,
+    correction: NDArray[np.int32] | None = None,
+    residual: ir.Value | None = None,
 ) -> ir.Value:
     """i32 [..., F] → i8 storage or f32 of the same shape.
 
-    `correction` is added to the accumulators first; `residual` is i8 storage or f32. Fused multiply-adds are written out, because
-    IREE contracts a product and a sum that stand side by side wherever it pleases.
+    `correction` is added to the accumulators first; `residual` is i8 storage or f32. Fused multiply-adds are
+    written out, because IREE contracts a product and a sum that stand side by side wherever it pleases.
     """
     channels = values.shape(accumulated)[-1]
     ins = [accumulated]
@@ -33,7 +36,9 @@ def emit_epilogue(
             acc = arith.AddIOp(acc, operands.pop(0)).result
         v = math.FmaOp(arith.SIToFPOp(build.f32(), acc).result, operands[0], operands[1]).result
         if residual is not None and epilogue.residual_multiplier is not None:
-            v = math.FmaOp(as_real(operands[2]), build.scalar(float(epilogue.residual_multiplier), build.f32()), v).result
+            v = math.FmaOp(
+                as_real(operands[2]), build.scalar(float(epilogue.residual_multiplier), build.f32()), v
+            ).result
         if epilogue.output is not None:
             v = math.RoundEvenOp(v).result
         v = _bounded(v, epilogue.low, epilogue.high)

@@ -28,9 +28,10 @@ CHANNEL_AXES = {
 class FoldBatchNorm(Pass):
     """Folds batch norms, and any other per-channel affine arithmetic, into the contraction before them.
 
-    Follows the single use of a contraction's result through elementwise operations whose other operands are constant, as long as
-    the value stays `a * contraction + b` with a and b per output channel. The scale a goes into the weights (in f64, rounded once),
-    b becomes one addition. The contraction then starts from zero, so that later passes find every bias in one place.
+    Follows the single use of a contraction's result through elementwise operations whose other operands are
+    constant, as long as the value stays `a * contraction + b` with a and b per output channel. The scale a
+    goes into the weights (in f64, rounded once), b becomes one addition. The contraction then starts from
+    zero, so that later passes find every bias in one place.
 
     Before:
         %1 = linalg.conv_2d_nchw_fchw ins(%x, %w) outs(%zero)
@@ -42,12 +43,14 @@ class FoldBatchNorm(Pass):
         %1 = linalg.conv_2d_nchw_fchw ins(%x, %w_scaled) outs(%zero)
         %2 = linalg.generic ins(%1, %bias)    { addf }
 
-    Left alone: a contraction whose weights are not constant or are shared, chains that leave the per-channel form, values with
-    several users.
+    Left alone: a contraction whose weights are not constant or are shared, chains that leave the per-channel
+    form, values with several users.
     """
 
     def apply(self, module: ir.Module) -> Report:
-        folded = sum(_fold(op) for op in values.operations(values.main_function(module)) if op.name in CHANNEL_AXES)
+        folded = sum(
+            _fold(op) for op in values.operations(values.main_function(module)) if op.name in CHANNEL_AXES
+        )
         cleanup(module)
         return {"folded": folded}
 
@@ -91,11 +94,17 @@ def _fold(op: ir.Operation) -> bool:
 def _step(op: ir.Operation, affine: _Affine, axis: int) -> tuple[ir.Operation, _Affine] | None:
     """The next elementwise operation and the form of its result, if that is still affine."""
     user = values.single_user(op.results[0])
-    if user is None or not values.is_elementwise(user) or values.shape(user.results[0]) != values.shape(op.results[0]):
+    if (
+        user is None
+        or not values.is_elementwise(user)
+        or values.shape(user.results[0]) != values.shape(op.results[0])
+    ):
         return None
     loops = len(values.iterators(user))
     elements: dict[ir.Value, Any] = {}
-    for argument, operand, dims in zip(user.regions[0].blocks[0].arguments, values.inputs(user), values.indexing_maps(user), strict=False):
+    for argument, operand, dims in zip(
+        user.regions[0].blocks[0].arguments, values.inputs(user), values.indexing_maps(user), strict=False
+    ):
         if operand == op.results[0]:
             elements[argument] = affine
         else:
@@ -141,7 +150,12 @@ def _scaled(weight: NDArray[np.float64], scale: NDArray[np.float64], axis: int) 
 
 
 def _rewrite(
-    op: ir.Operation, last: ir.Operation, weight: NDArray[np.float32], offset: NDArray[np.float32], axis: int, rank: int
+    op: ir.Operation,
+    last: ir.Operation,
+    weight: NDArray[np.float32],
+    offset: NDArray[np.float32],
+    axis: int,
+    rank: int,
 ) -> None:
     dims = values.shape(op.results[0])
     with ir.InsertionPoint(op), op.location:
@@ -151,10 +165,17 @@ def _rewrite(
         last.results[0].replace_all_uses_with(op.results[0])
         return
     with ir.InsertionPoint.after(last), op.location:
-        maps = [ir.AffineMap.get_identity(rank), build.projection(rank, [axis]), ir.AffineMap.get_identity(rank)]
+        maps = [
+            ir.AffineMap.get_identity(rank),
+            build.projection(rank, [axis]),
+            ir.AffineMap.get_identity(rank),
+        ]
         bias = build.constant(offset)
         added = build.generic(
-            [op.results[0], bias], build.empty(dims, build.f32()), maps, lambda x, b, _: arith.AddFOp(x, b).result
+            [op.results[0], bias],
+            build.empty(dims, build.f32()),
+            maps,
+            lambda x, b, _: arith.AddFOp(x, b).result,
         )
     if last != op:
         last.results[0].replace_all_uses_with(added)

@@ -12,10 +12,11 @@ from quantune.passes.base import Pass, Report
 
 @dataclass(frozen=True)
 class InsertQdq(Pass):
-    """Puts a quantize/dequantize pair on every edge of every integer layer: its inputs, its weights and its output.
+    """Puts a quantize/dequantize pair on every edge of every integer layer: inputs, weights and output.
 
-    The arithmetic stays in floating point, so the module now computes what the integer network will compute up to rounding, and each
-    pair marks a place where numbers change form. Most pairs meet another and are removed by `cancel-qdq`.
+    The arithmetic stays in floating point, so the module now computes what the integer network will compute
+    up to rounding, and each pair marks a place where numbers change form. Most pairs meet another and are
+    removed by `cancel-qdq`.
 
     Before:
         %1 = linalg.conv_2d_nhwc_hwcf {quantune.precision = "integer", …} ins(%x, %w) outs(%0)
@@ -25,7 +26,8 @@ class InsertQdq(Pass):
         %1 = linalg.conv_2d_nhwc_hwcf ins(%b, %d) outs(%0)
         %e = quant.qcast %1      %f = quant.dcast %e      (readers of %1 now read %f)
 
-    Left alone: float layers; the output of an integer layer that only float layers read (its epilogue delivers f32 directly).
+    Left alone: float layers; the output of an integer layer that only float layers read (its epilogue
+    delivers f32 directly).
     """
 
     def apply(self, module: ir.Module) -> Report:
@@ -70,7 +72,9 @@ def _value_types(function: ir.Operation) -> dict[ir.Value, ir.Type]:
     """value → quantized element type, from the marks that annotate-precision left."""
     types: dict[ir.Value, ir.Type] = {}
     if "arg_attrs" in function.attributes:
-        for argument, marks in zip(values.body(function).arguments, function.attributes["arg_attrs"], strict=True):
+        for argument, marks in zip(
+            values.body(function).arguments, function.attributes["arg_attrs"], strict=True
+        ):
             if quant.OUTPUT_TYPE in marks:
                 types[argument] = marks[quant.OUTPUT_TYPE].value
     for op in values.operations(function):

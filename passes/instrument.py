@@ -20,11 +20,11 @@ TWIN = "/float"
 
 @dataclass(frozen=True)
 class Instrument(Pass):
-    """Makes the function return the value of every layer, for calibration and for comparing the float and the quantized run.
+    """Makes the function return every layer's value, for calibration and to compare float and integer runs.
 
-    Runs on the float module (statistics) or after `annotate-precision` (comparison). With twins, each integer contraction is also
-    computed in float from the very inputs the integer one reads: the difference of the two is the layer's own error, whatever the
-    layers before it did.
+    Runs on the float module (statistics) or after `annotate-precision` (comparison). With twins, each integer
+    contraction is also computed in float from the very inputs the integer one reads: the difference of the
+    two is the layer's own error, whatever the layers before it did.
 
     Options:
         layers: only these (comma-separated); default all.
@@ -33,7 +33,8 @@ class Instrument(Pass):
     Before:
         func.func @main(%x) -> tensor<1x10xf32> { … return %9 }
     After:
-        func.func @main(%x) -> (tensor<1x10xf32>, tensor<1x8x8x4xf32>, …) attributes {quantune.outputs = ["fc", "conv1", …]}
+        func.func @main(%x) -> (tensor<1x10xf32>, tensor<1x8x8x4xf32>, …)
+            attributes {quantune.outputs = ["output0", "conv1", …]}
 
     Rejects: a layer that does not exist.
     """
@@ -45,11 +46,16 @@ class Instrument(Pass):
         groups = layer_operations(module)
         chosen = [name for name in self.layers.split(",") if name] or list(groups)
         if unknown := [name for name in chosen if name not in groups]:
-            raise QuantuneError(f"instrument: there is no layer {unknown[0]!r}; the layers are {', '.join(groups)}")
+            raise QuantuneError(
+                f"instrument: there is no layer {unknown[0]!r}; the layers are {', '.join(groups)}"
+            )
         results = {name: groups[name][-1].results[0] for name in chosen}
         if self.twins:
             for name in chosen:
-                if anchor_of(groups[name]).name in match.CONTRACTIONS and quant.precision_of(groups[name][-1]) == "integer":
+                if (
+                    anchor_of(groups[name]).name in match.CONTRACTIONS
+                    and quant.precision_of(groups[name][-1]) == "integer"
+                ):
                     results[name + TWIN] = _clone(groups[name], name + TWIN)
         _return(values.main_function(module), results)
         return {"outputs": list(results)}
@@ -81,7 +87,9 @@ def _return(function: ir.Operation, results: dict[str, ir.Value]) -> None:
     names = [f"output{i}" for i in range(len(end.operands))] + list(results)
     end.erase()
     arguments = [a.type for a in values.body(function).arguments]
-    function.attributes["function_type"] = ir.TypeAttr.get(ir.FunctionType.get(arguments, [v.type for v in returned]))
+    function.attributes["function_type"] = ir.TypeAttr.get(
+        ir.FunctionType.get(arguments, [v.type for v in returned])
+    )
     if "res_attrs" in function.attributes:
         del function.attributes["res_attrs"]
     function.attributes[OUTPUTS] = ir.ArrayAttr.get([ir.StringAttr.get(name) for name in names])

@@ -13,14 +13,15 @@ from quantune.ir import build, quant, values
 from quantune.numerics.epilogue import requantize_constants
 from quantune.passes.base import Pass, Report, cleanup
 from quantune.passes.emit_epilogue import as_real, quantize_real
+from quantune.plan.schema import Quantization
 
 
 @dataclass(frozen=True)
 class LowerCasts(Pass):
-    """Turns the remaining quantize and dequantize operations into arithmetic: these are the boundaries of float islands.
+    """Turns the remaining quantize and dequantize operations, borders of float islands, into arithmetic.
 
-    quantize: clamp(rint(fma(x, 1/s, z))); dequantize: s * (q - z); a dequantize followed by a quantize: one requantization,
-    clamp(rint(fma(q, s/s', z' - z s/s'))). After this pass no `quant` operation is left.
+    quantize: clamp(rint(fma(x, 1/s, z))); dequantize: s * (q - z); a dequantize followed by a quantize: one
+    requantization, clamp(rint(fma(q, s/s', z' - z s/s'))). After this pass no `quant` operation is left.
 
     Before:
         %1 = quant.qcast %x : tensor<1x8xf32> to tensor<1x8x!quant.uniform<u8:f32, 0.5:3>>
@@ -64,7 +65,9 @@ def _lower(op: ir.Operation, stored: dict[ir.Value, ir.Value]) -> str:
         quantization = _activation(op, source)
         zero, scale = (np.float32(n) for n in (quantization.zero_point, quantization.scale))
         result_real = build.elementwise([stored[source]], build.f32(), lambda q: _dequantized(q, zero, scale))
-        result.replace_all_uses_except(result_real, [u for u in values.users(result) if u.name == quant.QUANTIZE])
+        result.replace_all_uses_except(
+            result_real, [u for u in values.users(result) if u.name == quant.QUANTIZE]
+        )
         return "dequantize"
     target = _activation(op, result)
     earlier = quant.quantized_source(source)
@@ -84,7 +87,7 @@ def _dequantized(stored: ir.Value, zero: np.float32, scale: np.float32) -> ir.Va
     return arith.MulFOp(difference, build.scalar(float(scale), build.f32())).result
 
 
-def _activation(op: ir.Operation, value: ir.Value) -> quant.Quantization:
+def _activation(op: ir.Operation, value: ir.Value) -> Quantization:
     try:
         return quant.activation_quantization(values.element_type(value))
     except ValueError as error:

@@ -40,7 +40,8 @@ class LowerToInteger(Pass):
     After:
         %1 = linalg.generic ins(%x_storage) { xori -128 }
         %2 = linalg.conv_2d_nhwc_hwcf ins(%1, %weights : …xi8, …xi8) outs(%zero : …xi32)
-        %3 = linalg.generic ins(%2, %sums, %multiplier, %offset) { addi, sitofp, fma, roundeven, clamp, fptosi, trunci }
+        %3 = linalg.generic ins(%2, %sums, %multiplier, %offset)
+               { addi, sitofp, fma, roundeven, clamp, fptosi, trunci }
 
     Left alone: float layers and whatever `propagate-qdq` already moved to storage.
     Rejects: an integer layer whose input is not quantized; a reduction so long that 32 bits could overflow.
@@ -78,7 +79,8 @@ class _Group:
         quantized = quant.quantized_source(operand)
         if quantized is None:
             raise UnsupportedError(
-                f"{values.describe(self.anchor)} is planned integer, but its input is not quantized; make it float"
+                f"{values.describe(self.anchor)} is planned integer, but its input is not quantized; "
+                "make it float"
             )
         return quant.storage(quantized), quant.activation_quantization(values.element_type(quantized))
 
@@ -152,7 +154,7 @@ def _accumulate(
 
 
 def _shifted(stored: ir.Value) -> ir.Value:
-    """Unsigned storage minus 128, as signed i8. Padding is redone around it, so that it fuses into the producer."""
+    """Unsigned storage minus 128, as signed i8. Padding is redone around it, so that it fuses backwards."""
     sign = build.scalar(-128, build.integer(8))
     producer = values.defining(stored)
     padding = None if producer is None else match.padding_of(producer)

@@ -28,10 +28,11 @@ _KINDS = {
 class NameLayers(Pass):
     """Gathers operations into fused layers and names each after the torch module it came from.
 
-    A layer is an anchor (contraction, pooling, addition, …) with what fuses into it: the padding before it, then bias, residual
-    addition and clamp, in this order, as long as each intermediate value has a single user. An addition of two contractions goes to
-    the later one, whose other operand is then ready. Every operation of a layer carries `quantune.layer`; every later pass, the plan
-    and the report speak of layers by these names.
+    A layer is an anchor (contraction, pooling, addition, …) with what fuses into it: the padding before it,
+    then bias, residual addition and clamp, in this order, as long as each intermediate value has a single
+    user. An addition of two contractions goes to the later one, whose other operand is then ready. Every
+    operation of a layer carries `quantune.layer`; every later pass, the plan and the report speak of layers
+    by these names.
 
     Before:
         %1 = linalg.conv_2d_nhwc_hwcf ins(%x, %w) outs(%0)   loc("torch:layer1.0.conv2|model.py":19:0)
@@ -44,7 +45,8 @@ class NameLayers(Pass):
 
     Clamps may come in several operations, and so may reshapes.
 
-    Left alone: constants, `tensor.empty`, `linalg.fill`. Operations without a known meaning become layers of kind `opaque`.
+    Left alone: constants, `tensor.empty`, `linalg.fill`. Operations without a known meaning become layers of
+    kind `opaque`.
     """
 
     def apply(self, module: ir.Module) -> Report:
@@ -55,11 +57,14 @@ class NameLayers(Pass):
             name = names.unique(anchor)
             for member in groups.members[anchor]:
                 member.attributes[values.LAYER] = ir.StringAttr.get(name)
-        return {"layers": len(groups.members), "contractions": sum(a.name in match.CONTRACTIONS for a in groups.members)}
+        return {
+            "layers": len(groups.members),
+            "contractions": sum(a.name in match.CONTRACTIONS for a in groups.members),
+        }
 
 
 class _Groups:
-    """anchor → operations of its layer. Later anchors choose first, so that an addition joins the last of its producers."""
+    """Anchor → operations of its layer. Later anchors choose first: an addition joins its last producer."""
 
     def __init__(self, ops: list[ir.Operation]) -> None:
         self.taken: set[ir.Operation] = set()
@@ -95,22 +100,28 @@ class _Groups:
 
     def mean(self, anchor: ir.Operation) -> list[ir.Operation]:
         user = values.single_user(anchor.results[0])
-        return [user] if user is not None and user not in self.taken and match.divisor(user) is not None else []
+        return (
+            [user] if user is not None and user not in self.taken and match.divisor(user) is not None else []
+        )
 
     def epilogue(self, anchor: ir.Operation) -> list[ir.Operation]:
         """What follows an anchor: bias, residual, clamps, in this order; after a reshape, more reshapes."""
         found: list[ir.Operation] = []
         stage = _BIAS if match.is_contraction(anchor) else _CLAMP
-        mergeable = match.is_contraction(anchor) or match.is_plain_add(anchor) or match.clamp_bounds(anchor) is not None
+        mergeable = (
+            match.is_contraction(anchor)
+            or match.is_plain_add(anchor)
+            or match.clamp_bounds(anchor) is not None
+        )
         value = anchor.results[0]
         while (user := values.single_user(value)) is not None and user not in self.taken:
             if _KINDS.get(anchor.name) == "reshape" == _KINDS.get(user.name):
                 pass
             elif stage == _BIAS and match.bias_operand(user, value) is not None:
                 stage = _RESIDUAL
-            elif stage <= _RESIDUAL and match.residual_operand(user, value) is not None:
-                stage = _CLAMP
-            elif mergeable and match.clamp_bounds(user) is not None:
+            elif (stage <= _RESIDUAL and match.residual_operand(user, value) is not None) or (
+                mergeable and match.clamp_bounds(user) is not None
+            ):
                 stage = _CLAMP
             else:
                 break

@@ -17,11 +17,11 @@ from quantune.plan.schema import Quantization
 
 @dataclass(frozen=True)
 class PropagateQdq(Pass):
-    """Moves dequantization below operations that only move or select values: these then work on the stored integers.
+    """Moves dequantization below operations that only move or select values: these then work on integers.
 
-    Padding pads with the zero point (or the quantized filler), max-pooling takes the unsigned maximum, a clamp clips to quantized
-    bounds, reshapes, transposes, slices and concatenations of equal types just move bytes. The dequantize then meets the quantize
-    behind the operation, and `cancel-qdq` removes both.
+    Padding pads with the zero point (or the quantized filler), max-pooling takes the unsigned maximum, a
+    clamp clips to quantized bounds, reshapes, transposes, slices and concatenations of equal types just move
+    bytes. The dequantize then meets the quantize behind the operation, and `cancel-qdq` removes both.
 
     Before:
         %1 = quant.dcast %q : tensor<1x8x8x4x!quant.uniform<u8:f32, 0.1:3>> to tensor<1x8x8x4xf32>
@@ -32,7 +32,8 @@ class PropagateQdq(Pass):
         %3 = quant.scast %2
         %4 = quant.dcast %3
 
-    Left alone: float layers, operations with an operand that is not dequantized, concatenations of different types.
+    Left alone: float layers, operations with an operand that is not dequantized, concatenations of different
+    types.
     """
 
     def apply(self, module: ir.Module) -> Report:
@@ -60,7 +61,10 @@ def _propagate(op: ir.Operation, rule: Rule) -> bool:
     elif op.name == "linalg.generic":
         data = [match.clamp_input(op)]
     sources = [quant.quantized_source(value) for value in data]
-    if any(s is None for s in sources) or len({str(values.element_type(s)) for s in sources if s is not None}) != 1:
+    if (
+        any(s is None for s in sources)
+        or len({str(values.element_type(s)) for s in sources if s is not None}) != 1
+    ):
         return False
     quantized = [s for s in sources if s is not None]
     element = values.element_type(quantized[0])
@@ -93,7 +97,9 @@ def _max_pool(op: ir.Operation, stored: list[ir.Value], quantization: Quantizati
     init = build.filled(0, values.shape(op.results[0]), build.integer(8))
     window = build.empty(values.shape(op.operands[1]), build.integer(8))
     strides, dilations = (values.integers(op.attributes[key]) for key in ("strides", "dilations"))
-    return linalg.pooling_nhwc_max_unsigned(stored[0], window, outs=[init], strides=strides, dilations=dilations)
+    return linalg.pooling_nhwc_max_unsigned(
+        stored[0], window, outs=[init], strides=strides, dilations=dilations
+    )
 
 
 def _clamp(op: ir.Operation, stored: list[ir.Value], quantization: Quantization) -> ir.Value:

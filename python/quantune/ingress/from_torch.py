@@ -1,11 +1,11 @@
 """torch.nn.Module → torch.export → torch-mlir → linalg on tensors, in IREE's own MLIR context.
 
-torch-mlir and IREE carry separate copies of MLIR, so the module crosses as text. The weights do not: they stay in torch's
-memory, the text names them (`dense_resource<weight_3>`), and they enter IREE's context as `DenseElementsAttr`, which numpy reads
-without copying element by element.
+torch-mlir and IREE carry separate copies of MLIR, so the module crosses as text. The weights do not: they
+stay in torch's memory, the text names them (`dense_resource<weight_3>`), and they enter IREE's context as
+`DenseElementsAttr`, which numpy reads without copying element by element.
 
-The path of the torch module that issued an operation travels as that operation's location, which every lowering keeps:
-`loc("torch:layer1.0.conv1|model.py":19:0)`.
+The path of the torch module that issued an operation travels as that operation's location, which every
+lowering keeps: `loc("torch:layer1.0.conv1|model.py":19:0)`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import re
 import warnings
 from typing import Any
 
-import numpy as np
 import torch
 from iree.compiler import ir
 from numpy.typing import NDArray
@@ -37,7 +36,7 @@ def import_torch(workspace: Workspace, model: torch.nn.Module, example: torch.Te
 
 
 def export(model: torch.nn.Module, example: torch.Tensor) -> torch.export.ExportedProgram:
-    """torch.export with static shapes; raises UnsupportedError with torch's first line when the model cannot be traced."""
+    """torch.export with static shapes; raises UnsupportedError with torch's first line if that fails."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -66,10 +65,16 @@ def import_program(workspace: Workspace, program: torch.export.ExportedProgram) 
         warnings.simplefilter("ignore")
         program = program.run_decompositions(get_decomposition_table())
         for node in program.graph.nodes:
-            node.meta["stack_trace"] = f'File "{LOCATION_PREFIX}{_module_path(node)}|{_source(node)[0]}", line {_source(node)[1]}, '
+            node.meta["stack_trace"] = (
+                f'File "{LOCATION_PREFIX}{_module_path(node)}|{_source(node)[0]}", line {_source(node)[1]}, '
+            )
         try:
             lowered = fx.export_and_import(
-                program, output_type="linalg-on-tensors", func_name="main", hooks=KeepWeights(), decomposition_table={}
+                program,
+                output_type="linalg-on-tensors",
+                func_name="main",
+                hooks=KeepWeights(),
+                decomposition_table={},
             )
         except Exception as error:
             raise UnsupportedError(f"torch-mlir cannot import the model: {_diagnosis(error)}") from error
@@ -84,31 +89,45 @@ def check_weights(state: dict[str, torch.Tensor]) -> None:
     for name, tensor in state.items():
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
             bad = int((~torch.isfinite(tensor)).sum())
-            raise QuantuneError(f"weight {name} holds {bad} NaN or infinite value(s); retrain or repair the checkpoint")
+            raise QuantuneError(
+                f"weight {name} holds {bad} NaN or infinite value(s); retrain or repair the checkpoint"
+            )
 
 
 def _literal(literal: Any, weights: dict[str, NDArray[Any]]) -> Any:
     from torch_mlir import ir as torch_ir
     from torch_mlir.extras.fx_importer import TORCH_DTYPE_TO_MLIR_TYPE, create_mlir_tensor_type
 
-    if not isinstance(literal, torch.Tensor) or literal.numel() <= 1 or literal.dtype not in (torch.float32, torch.int64):
+    if (
+        not isinstance(literal, torch.Tensor)
+        or literal.numel() <= 1
+        or literal.dtype not in (torch.float32, torch.int64)
+    ):
         return None  # torch-mlir's own way, which keeps small constants foldable
     with torch.utils._python_dispatch._disable_current_modes():
         array = literal.detach().contiguous().numpy()
     name = f"weight_{len(weights)}"
     weights[name] = array
-    attribute = torch_ir.DenseResourceElementsAttr.get_from_buffer(array, name, create_mlir_tensor_type(literal))
+    attribute = torch_ir.DenseResourceElementsAttr.get_from_buffer(
+        array, name, create_mlir_tensor_type(literal)
+    )
     shape = ",".join(str(d) for d in literal.shape)
     kind = torch_ir.Type.parse(f"!torch.vtensor<[{shape}],{TORCH_DTYPE_TO_MLIR_TYPE[literal.dtype]()}>")
-    return torch_ir.Operation.create("torch.vtensor.literal", results=[kind], attributes={"value": attribute}).result
+    return torch_ir.Operation.create(
+        "torch.vtensor.literal", results=[kind], attributes={"value": attribute}
+    ).result
 
 
 def _insert_weights(module: ir.Module, weights: dict[str, NDArray[Any]]) -> None:
     """Replaces every `dense_resource<weight_N>` by the tensor it stands for."""
 
     def visit(op: ir.Operation) -> ir.WalkResult:
-        if op.name == "arith.constant" and (match := re.match(r"dense_resource<(weight_\d+)>", str(op.attributes["value"]))):
-            op.attributes["value"] = ir.DenseElementsAttr.get(weights[match[1]], type=op.results[0].type.element_type)
+        if op.name == "arith.constant" and (
+            match := re.match(r"dense_resource<(weight_\d+)>", str(op.attributes["value"]))
+        ):
+            op.attributes["value"] = ir.DenseElementsAttr.get(
+                weights[match[1]], type=op.results[0].type.element_type
+            )
         return ir.WalkResult.ADVANCE
 
     with module.context:
@@ -120,18 +139,21 @@ def _check_static(program: torch.export.ExportedProgram) -> None:
         value = node.meta.get("val")
         if isinstance(value, torch.Tensor) and any(not isinstance(d, int) for d in value.shape):
             raise UnsupportedError(
-                f"{_module_path(node)} has the dynamic shape {tuple(value.shape)}; export the model with static shapes (batch 1)"
+                f"{_module_path(node)} has the dynamic shape {tuple(value.shape)}; "
+                "export the model with static shapes (batch 1)"
             )
     outputs = next(n for n in program.graph.nodes if n.op == "output").args[0]
     for node in outputs:
         value = node.meta.get("val") if isinstance(node, torch.fx.Node) else None
         if not isinstance(value, torch.Tensor) or not value.is_floating_point():
             kind = value.dtype if isinstance(value, torch.Tensor) else type(node).__name__
-            raise UnsupportedError(f"the model returns {kind}; Quantune needs floating-point tensors: return the logits")
+            raise UnsupportedError(
+                f"the model returns {kind}; Quantune needs floating-point tensors: return the logits"
+            )
 
 
 def _module_path(node: torch.fx.Node) -> str:
-    """`layer1.0.conv1` for a torch.nn layer's own operation; `layer1.0.add` for one written in a module's forward."""
+    """`layer1.0.conv1` for a torch.nn layer's own operation; `layer1.0.add` for one in a module's forward."""
     operation = getattr(node.target, "__name__", str(node.target)).split(".")[0].strip("_")
     stack = node.meta.get("nn_module_stack")
     if not stack:

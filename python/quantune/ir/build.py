@@ -36,7 +36,9 @@ def constant(array: NDArray[Any]) -> ir.Value:
     """A tensor constant with the array's own element type (u8 becomes signless i8)."""
     element = _ELEMENTS[array.dtype.name]()
     signless = array.view(np.int8) if array.dtype == np.uint8 else array
-    attribute = ir.DenseElementsAttr.get(np.ascontiguousarray(signless), type=element, shape=list(array.shape))
+    attribute = ir.DenseElementsAttr.get(
+        np.ascontiguousarray(signless), type=element, shape=list(array.shape)
+    )
     return arith.ConstantOp(tensor_type(array.shape, element), attribute).result
 
 
@@ -60,7 +62,9 @@ def transpose(value: ir.Value, permutation: Sequence[int]) -> ir.Value:
     dims = [shape(value)[p] for p in permutation]
     init = empty(dims, element_type(value))
     op = linalg.TransposeOp(result=[init.type], input=value, init=init, permutation=list(permutation))
-    with ir.InsertionPoint(op.operation.regions[0].blocks.append(element_type(value), element_type(value))) as _:
+    with ir.InsertionPoint(
+        op.operation.regions[0].blocks.append(element_type(value), element_type(value))
+    ) as _:
         linalg.YieldOp([op.operation.regions[0].blocks[0].arguments[0]])
     return op.operation.results[0]
 
@@ -97,7 +101,9 @@ def pad(value: ir.Value, low: Sequence[int], high: Sequence[int], filler: ir.Val
     return op.result
 
 
-def extract_slice(value: ir.Value, offsets: Sequence[int], sizes: Sequence[int], strides: Sequence[int]) -> ir.Value:
+def extract_slice(
+    value: ir.Value, offsets: Sequence[int], sizes: Sequence[int], strides: Sequence[int]
+) -> ir.Value:
     kind = tensor_type(sizes, element_type(value))
     return tensor.ExtractSliceOp(kind, value, [], [], [], list(offsets), list(sizes), list(strides)).result
 
@@ -147,4 +153,6 @@ def projection(loops: int, dims: Sequence[int | None]) -> ir.AffineMap:
 
 def _reassociation(groups: Sequence[Sequence[int]]) -> ir.ArrayAttr:
     i64 = ir.IntegerType.get_signless(64)
-    return ir.ArrayAttr.get([ir.ArrayAttr.get([ir.IntegerAttr.get(i64, d) for d in group]) for group in groups])
+    return ir.ArrayAttr.get(
+        [ir.ArrayAttr.get([ir.IntegerAttr.get(i64, d) for d in group]) for group in groups]
+    )

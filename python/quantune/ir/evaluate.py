@@ -1,4 +1,4 @@
-"""Evaluating constant expressions of the IR in numpy: what batch norms, broadcasts and transposes of weights amount to."""
+"""Evaluating constant expressions of the IR in numpy: batch norms, broadcasts, transposes of weights."""
 
 from __future__ import annotations
 
@@ -34,8 +34,10 @@ def numpy_operation(name: str, operands: list[Any]) -> Any:
     return None if function is None or any(o is None for o in operands) else function(*operands)
 
 
-def evaluate_body(op: ir.Operation, elements: Mapping[ir.Value, Any], evaluator: Evaluator = numpy_operation) -> Any:
-    """Runs the body of a linalg.generic on whatever `evaluator` computes with; None when something is unknown.
+def evaluate_body(
+    op: ir.Operation, elements: Mapping[ir.Value, Any], evaluator: Evaluator = numpy_operation
+) -> Any:
+    """Runs the body of a linalg.generic on whatever `evaluator` computes with; None if something is unknown.
 
     `elements` maps block arguments to their meaning. Scalars defined outside are constants or unknown.
     """
@@ -51,7 +53,9 @@ def evaluate_body(op: ir.Operation, elements: Mapping[ir.Value, Any], evaluator:
         if inner.operation.name == "linalg.yield":
             return lookup(inner.operands[0]) if len(inner.operands) == 1 else None
         if len(inner.operation.results) == 1 and inner.operation.name not in ("arith.constant", "arith.cmpf"):
-            known[inner.operation.results[0]] = evaluator(inner.operation.name, [lookup(o) for o in inner.operands])
+            known[inner.operation.results[0]] = evaluator(
+                inner.operation.name, [lookup(o) for o in inner.operands]
+            )
     return None
 
 
@@ -88,7 +92,9 @@ def _broadcast(op: ir.Operation) -> NDArray[np.float64] | None:
 def _elementwise(op: ir.Operation) -> NDArray[np.float64] | None:
     block = op.regions[0].blocks[0]
     elements: dict[ir.Value, Any] = {}
-    for argument, operand, dims in zip(block.arguments, values.inputs(op), values.indexing_maps(op), strict=False):
+    for argument, operand, dims in zip(
+        block.arguments, values.inputs(op), values.indexing_maps(op), strict=False
+    ):
         source = constant_value(operand)
         if source is None:
             return None
@@ -102,4 +108,6 @@ def broadcast_along(array: NDArray[np.float64], dims: list[int | None], loops: i
     order = [d for d in dims if d is not None]
     kept = array.reshape([size for size, d in zip(array.shape, dims, strict=True) if d is not None])
     kept = kept.transpose(np.argsort(order))
-    return kept.reshape([kept.shape[sorted(order).index(loop)] if loop in order else 1 for loop in range(loops)])
+    return kept.reshape(
+        [kept.shape[sorted(order).index(loop)] if loop in order else 1 for loop in range(loops)]
+    )

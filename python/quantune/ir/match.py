@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,11 @@ _COMPARISONS: dict[int, Any] = {
 
 def is_contraction(op: ir.Operation) -> bool:
     """A contraction with constant weights that accumulates from zero."""
-    return op.name in CONTRACTIONS and values.constant(op.operands[1]) is not None and is_splat(op.operands[2], 0.0)
+    return (
+        op.name in CONTRACTIONS
+        and values.constant(op.operands[1]) is not None
+        and is_splat(op.operands[2], 0.0)
+    )
 
 
 def is_splat(value: ir.Value, number: float) -> bool:
@@ -36,19 +41,24 @@ def is_splat(value: ir.Value, number: float) -> bool:
 
 
 def clamp_bounds(op: ir.Operation) -> tuple[float, float] | None:
-    """(low, high) if the operation computes min(max(x, low), high) of its one input, as ReLU, ReLU6 and hardtanh do.
+    """(low, high) if the operation computes min(max(x, low), high) of its one input: ReLU, ReLU6, hardtanh.
 
-    The body may use comparisons, selections, minima and maxima with constants only: a piecewise function that is constant or the
-    identity between its constants, so agreement at the constants, between them and beyond is a proof.
+    The body may use comparisons, selections, minima and maxima with constants only: a piecewise function that
+    is constant or the identity between its constants, so agreement at the constants, between them and beyond
+    is a proof.
     """
     known = _clamp_operands(op)
     if known is None:
         return None
     constants = [float(c) for c in known.values() if c is not None]
-    constants += [float(c) for inner in op.regions[0].blocks[0].operations for c in _scalar_operands(inner.operation)]
+    constants += [
+        float(c) for inner in op.regions[0].blocks[0].operations for c in _scalar_operands(inner.operation)
+    ]
     finite = sorted({c for c in constants if np.isfinite(c)} | {0.0})
-    middle = [(a + b) / 2 for a, b in zip(finite, finite[1:], strict=False)]
-    probes = np.asarray([finite[0] - 1e30, finite[0] - 1, *finite, *middle, finite[-1] + 1, finite[-1] + 1e30])
+    middle = [(a + b) / 2 for a, b in itertools.pairwise(finite)]
+    probes = np.asarray(
+        [finite[0] - 1e30, finite[0] - 1, *finite, *middle, finite[-1] + 1, finite[-1] + 1e30]
+    )
     elements = {argument: probes if c is None else c for argument, c in known.items()}
     result = _run_piecewise(op, elements, probes.shape)
     if result is None:
@@ -74,7 +84,9 @@ def _clamp_operands(op: ir.Operation) -> dict[ir.Value, Any] | None:
         return None
     found: dict[ir.Value, Any] = {}
     maps = values.indexing_maps(op)
-    for argument, operand, dims in zip(op.regions[0].blocks[0].arguments, values.inputs(op), maps, strict=False):
+    for argument, operand, dims in zip(
+        op.regions[0].blocks[0].arguments, values.inputs(op), maps, strict=False
+    ):
         number = values.constant(operand) if values.rank(operand) == 0 else None
         if number is None and (operand.type != op.results[0].type or dims != maps[-1]):
             return None
@@ -86,7 +98,7 @@ def _run_piecewise(op: ir.Operation, elements: dict[ir.Value, Any], dims: tuple[
     block = op.regions[0].blocks[0]
     known = dict(elements)
     for inner in (o.operation for o in block.operations):
-        operands = [known[o] if o in known else values.constant(o) for o in inner.operands]
+        operands: list[Any] = [known[o] if o in known else values.constant(o) for o in inner.operands]
         if any(o is None for o in operands):
             return None
         match inner.name:
@@ -121,7 +133,12 @@ def bias_operand(op: ir.Operation, value: ir.Value) -> ir.Value | None:
         return None
     for operand, dims in zip(values.inputs(op), values.indexing_maps(op), strict=False):
         last = len(values.iterators(op)) - 1
-        if operand != value and values.rank(operand) == 1 and dims == [last] and constant_value(operand) is not None:
+        if (
+            operand != value
+            and values.rank(operand) == 1
+            and dims == [last]
+            and constant_value(operand) is not None
+        ):
             return operand
     return None
 
@@ -141,7 +158,9 @@ def spatial_sum(op: ir.Operation) -> ir.Value | None:
         return None
     inner = [o.operation.name for o in op.regions[0].blocks[0].operations]
     read = values.indexing_maps(op)[0]
-    summed = [i for i, loop in enumerate(read) if loop is not None and values.iterators(op)[loop] == "reduction"]
+    summed = [
+        i for i, loop in enumerate(read) if loop is not None and values.iterators(op)[loop] == "reduction"
+    ]
     accumulates = inner == ["arith.addf", "linalg.yield"] and is_splat(op.operands[1], 0.0)
     return op.operands[0] if summed == [1, 2] and accumulates else None
 
@@ -167,4 +186,8 @@ def padding_of(op: ir.Operation) -> tuple[list[int], list[int], float] | None:
     known = None if isinstance(filler, ir.BlockArgument) else values.constant(filler)
     if known is None:
         return None
-    return values.integers(op.attributes["static_low"]), values.integers(op.attributes["static_high"]), float(known)
+    return (
+        values.integers(op.attributes["static_low"]),
+        values.integers(op.attributes["static_high"]),
+        float(known),
+    )

@@ -1,4 +1,4 @@
-"""MLIR's `quant` dialect: types that say scale and zero point, and the casts between them, reals and storage."""
+"""MLIR's `quant` dialect: types that say scale and zero point, casts between them, reals and storage."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ WEIGHT_TYPE = "quantune.weight_type"
 def activation_type(quantization: Quantization) -> ir.Type:
     """`!quant.uniform<u8:f32, 0.1:12>`; fewer bits narrow the storage range: `u8<0:127>`."""
     limits = "" if quantization.bits == 8 else f"<0:{quantization.maximum}>"
-    return ir.Type.parse(f"!quant.uniform<u8{limits}:f32, {quantization.scale:.6e}:{quantization.zero_point}>")
+    return ir.Type.parse(
+        f"!quant.uniform<u8{limits}:f32, {quantization.scale:.6e}:{quantization.zero_point}>"
+    )
 
 
 def weight_type(bits: int, axis: int, scales: Sequence[float]) -> ir.Type:

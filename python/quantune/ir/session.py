@@ -9,7 +9,6 @@ from iree.compiler.api import Session
 
 from quantune.errors import QuantuneError
 
-
 DIALECTS = ("arith", "func", "linalg", "math", "quant", "tensor")
 
 
@@ -43,7 +42,9 @@ class Workspace:
         except ir.MLIRError as error:
             first = next(iter(error.error_diagnostics), None)
             where = f" at {first.location}".replace(' loc("-":', " line (").rstrip() if first else ""
-            raise QuantuneError(f"{name} does not parse as MLIR{where}: {first.message if first else error}") from None
+            raise QuantuneError(
+                f"{name} does not parse as MLIR{where}: {first.message if first else error}"
+            ) from None
 
     def load(self, path: Path) -> ir.Module:
         """Reads a `.mlir` (text) or `.mlirbc` (bytecode) file."""

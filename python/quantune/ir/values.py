@@ -16,11 +16,13 @@ LAYER = "quantune.layer"
 
 
 def main_function(module: ir.Module) -> ir.Operation:
-    """The public entry function; raises UnsupportedError unless there is exactly one with a body of one block."""
+    """The public entry function; raises UnsupportedError unless exactly one has a body of one block."""
     functions = [op.operation for op in module.body.operations if op.operation.name == "func.func"]
     public = [f for f in functions if "sym_visibility" not in f.attributes and len(f.regions[0].blocks) == 1]
     if len(public) != 1:
-        raise UnsupportedError(f"expected one public func.func with a straight-line body, found {len(public)}")
+        raise UnsupportedError(
+            f"expected one public func.func with a straight-line body, found {len(public)}"
+        )
     return public[0]
 
 
@@ -65,7 +67,8 @@ def shape(value: ir.Value) -> tuple[int, ...]:
     if not kind.has_static_shape:
         op = defining(value)
         raise UnsupportedError(
-            f"{describe(op) if op else 'an input'} has the dynamic shape {kind}; export the model with static shapes (batch 1)"
+            f"{describe(op) if op else 'an input'} has the dynamic shape {kind}; "
+            "export the model with static shapes (batch 1)"
         )
     return tuple(kind.shape)
 
@@ -97,7 +100,7 @@ def integers(attribute: ir.Attribute) -> list[int]:
 
 
 def indexing_maps(op: ir.Operation) -> list[list[int | None]]:
-    """For each operand of a linalg.generic, the loop that walks each dimension; None where the index is constant.
+    """For each operand of a linalg.generic, the loop that walks each dimension; None for a constant index.
 
     Raises UnsupportedError for maps that are not projections (`d0 * 2 + d1`).
     """
@@ -122,7 +125,7 @@ def iterators(op: ir.Operation) -> list[str]:
 
 
 def is_elementwise(op: ir.Operation) -> bool:
-    """A linalg.generic with one result whose loops are all parallel and whose result is indexed by the loops in order."""
+    """A linalg.generic with one result, indexed by the loops in order, all of them parallel."""
     if op.name != "linalg.generic" or len(op.results) != 1 or set(iterators(op)) - {"parallel"}:
         return False
     try:
