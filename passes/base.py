@@ -39,10 +39,14 @@ def run(module: ir.Module, *passes: Pass) -> dict[str, Report]:
     for step in passes:
         with module.context, ir.Location.unknown():
             reports[step.name] = step.apply(module)
-        if not module.operation.verify():
+        try:
+            module.operation.verify()
+        except ir.MLIRError as error:
+            first = next(iter(error.error_diagnostics), None)
             raise QuantuneError(
-                f"pass {step.name} produced invalid IR; please report this with the input module"
-            )
+                f"pass {step.name} produced invalid IR ({first.message if first else error}); "
+                "please report this with the input module"
+            ) from error
     return reports
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from dataclasses import dataclass
 
 from iree.compiler import ir
@@ -36,7 +37,7 @@ class Instrument(Pass):
         func.func @main(%x) -> (tensor<1x10xf32>, tensor<1x8x8x4xf32>, …)
             attributes {quantune.outputs = ["output0", "conv1", …]}
 
-    Rejects: a layer that does not exist.
+    Rejects: a layer that does not exist, a module whose layers have no names yet.
     """
 
     layers: str = ""
@@ -45,10 +46,11 @@ class Instrument(Pass):
     def apply(self, module: ir.Module) -> Report:
         groups = layer_operations(module)
         chosen = [name for name in self.layers.split(",") if name] or list(groups)
+        if not groups:
+            raise QuantuneError("instrument: the module has no named layers; run the pass name-layers first")
         if unknown := [name for name in chosen if name not in groups]:
-            raise QuantuneError(
-                f"instrument: there is no layer {unknown[0]!r}; the layers are {', '.join(groups)}"
-            )
+            near = difflib.get_close_matches(unknown[0], groups, n=5, cutoff=0.3) or list(groups)[:5]
+            raise QuantuneError(f"instrument: no layer {unknown[0]!r}; near matches: {', '.join(near)}")
         results = {name: groups[name][-1].results[0] for name in chosen}
         if self.twins:
             for name in chosen:

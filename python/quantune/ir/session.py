@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from iree.compiler import ir
@@ -41,7 +42,11 @@ class Workspace:
             return ir.Module.parse(source, context=self.context)
         except ir.MLIRError as error:
             first = next(iter(error.error_diagnostics), None)
-            where = f" at {first.location}".replace(' loc("-":', " line (").rstrip() if first else ""
+            where = (
+                re.sub(r'loc\("-":(\d+):(\d+)\)', r" at line \1 column \2", str(first.location))
+                if first
+                else ""
+            )
             raise QuantuneError(
                 f"{name} does not parse as MLIR{where}: {first.message if first else error}"
             ) from None

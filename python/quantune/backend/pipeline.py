@@ -1,0 +1,41 @@
+"""The compiler's pipeline, the one place where it is visible as a list.
+
+Each entry is a pass of `passes/` (alone: `quantune-opt --pass-pipeline=NAME`); `passes.base.run` runs them.
+"""
+
+from __future__ import annotations
+
+from quantune.passes.annotate_precision import AnnotatePrecision
+from quantune.passes.base import Pass
+from quantune.passes.cancel_qdq import CancelQdq
+from quantune.passes.channels_last import ChannelsLast
+from quantune.passes.convert_conv_to_matmul import ConvertConvToMatmul
+from quantune.passes.fold_batch_norm import FoldBatchNorm
+from quantune.passes.insert_qdq import InsertQdq
+from quantune.passes.lower_casts import LowerCasts
+from quantune.passes.lower_to_integer import LowerToInteger
+from quantune.passes.name_layers import NameLayers
+from quantune.passes.propagate_qdq import PropagateQdq
+from quantune.passes.strip_annotations import StripAnnotations
+from quantune.plan.schema import Plan
+
+# Ingress → the reference module that is calibrated, analysed and planned for. Still f32 throughout.
+FLOAT: tuple[Pass, ...] = (
+    FoldBatchNorm(),  # first: it needs the contraction's neighbours as torch wrote them
+    ChannelsLast(),
+    NameLayers(),  # last: a layer is a group of channels-last operations
+)
+
+
+def quantize(plan: Plan) -> tuple[Pass, ...]:
+    """Reference module + plan → quantized module, which a stock iree-compile takes."""
+    return (
+        AnnotatePrecision(plan),  # the plan's decisions, as attributes
+        InsertQdq(),  # every edge of every integer layer gets a quantize/dequantize pair …
+        PropagateQdq(),  # … padding, pooling and reshapes move to the integer side of theirs …
+        CancelQdq(),  # … and pairs that meet vanish; what is left is counted
+        LowerToInteger(),  # contractions, averages, additions: i8 in, i32 sums, one fused epilogue
+        LowerCasts(),  # what is left of quantize/dequantize becomes arithmetic
+        ConvertConvToMatmul(),  # the form that data tiling and microkernels know
+        StripAnnotations(),
+    )
