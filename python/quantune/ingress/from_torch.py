@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 import warnings
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -31,7 +32,7 @@ def import_torch(workspace: Workspace, model: torch.nn.Module, example: torch.Te
         UnsupportedError: an operation torch-mlir cannot import, dynamic shapes, integer outputs.
         QuantuneError: NaN or infinite weights.
     """
-    check_weights(model.state_dict())
+    check_weights(model.state_dict())  # first: torch's own message would name an operation
     return import_program(workspace, export(model, example))
 
 
@@ -55,6 +56,8 @@ def import_program(workspace: Workspace, program: torch.export.ExportedProgram) 
     from torch_mlir.extras.fx_importer import FxImporterHooks
 
     _check_static(program)
+    _check_pure(program)
+    check_weights({**program.state_dict, **_tensors(program.constants)})
     weights: dict[str, NDArray[Any]] = {}
 
     class KeepWeights(FxImporterHooks):  # type: ignore[misc]
@@ -63,12 +66,11 @@ def import_program(workspace: Workspace, program: torch.export.ExportedProgram) 
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        program = program.run_decompositions(get_decomposition_table())
-        for node in program.graph.nodes:
-            node.meta["stack_trace"] = (
-                f'File "{LOCATION_PREFIX}{_module_path(node)}|{_source(node)[0]}", line {_source(node)[1]}, '
-            )
         try:
+            program = program.run_decompositions(get_decomposition_table())
+            for node in program.graph.nodes:
+                where = f"{LOCATION_PREFIX}{_module_path(node)}|{_source(node)[0]}"
+                node.meta["stack_trace"] = f'File "{where}", line {_source(node)[1]}, '
             lowered = fx.export_and_import(
                 program,
                 output_type="linalg-on-tensors",
@@ -132,6 +134,16 @@ def _insert_weights(module: ir.Module, weights: dict[str, NDArray[Any]]) -> None
 
     with module.context:
         module.operation.walk(visit)
+
+
+def _tensors(constants: Mapping[str, Any]) -> dict[str, torch.Tensor]:
+    return {name: value for name, value in constants.items() if isinstance(value, torch.Tensor)}
+
+
+def _check_pure(program: torch.export.ExportedProgram) -> None:
+    signature = program.graph_signature
+    for name in [*signature.buffers_to_mutate.values(), *signature.user_inputs_to_mutate.values()]:
+        raise UnsupportedError(f"the model changes {name} as it runs; call model.eval() before torch.export")
 
 
 def _check_static(program: torch.export.ExportedProgram) -> None:
