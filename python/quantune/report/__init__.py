@@ -1,0 +1,1 @@
+"""metrics.json → one table and verdicts in words (`console`), and one self-contained HTML file (`html`)."""
