@@ -214,5 +214,5 @@ def _permute(value: ir.Value, permutation: list[int]) -> ir.Value:
 
 def _named(name: str, ins: list[ir.Value], start: ir.Value, op: ir.Operation) -> ir.Value:
     """A linalg convolution or pooling with the strides and dilations of `op`."""
-    strides, dilations = (values.integers(op.attributes[key]) for key in ("strides", "dilations"))
+    strides, dilations = values.window_steps(op)
     return getattr(linalg, name)(*ins, outs=[start], strides=strides, dilations=dilations)

@@ -51,12 +51,12 @@ def _as_matmul(op: ir.Operation, weight: NDArray[np.int8]) -> ir.Value:
     kernel_h, kernel_w, channels, filters = weight.shape
     dims = values.shape(op.results[0])
     rows, depth = math.prod(dims[:3]), kernel_h * kernel_w * channels
-    strides = values.integers(op.attributes["strides"])
+    strides, dilations = values.window_steps(op)
     if kernel_h == kernel_w == 1 and strides == [1, 1]:
         gathered = op.operands[0]
         columns = build.collapse(gathered, [[0, 1, 2], [3]])
     else:
-        gathered = _im2col(op, (kernel_h, kernel_w), strides, values.integers(op.attributes["dilations"]))
+        gathered = _im2col(op, (kernel_h, kernel_w), strides, dilations)
         columns = build.collapse(gathered, [[0, 1, 2], [3, 4, 5]])
     init = build.filled(0, [rows, filters], build.integer(32))
     product = linalg.matmul(columns, build.constant(weight.reshape(depth, filters)), outs=[init])

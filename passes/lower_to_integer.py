@@ -149,7 +149,7 @@ def _accumulate(
     if anchor.name == match.MATMUL:
         return linalg.matmul(*operands, outs=[init]), correction
     make = getattr(linalg, anchor.name.removeprefix("linalg."))
-    strides, dilations = (values.integers(anchor.attributes[key]) for key in ("strides", "dilations"))
+    strides, dilations = values.window_steps(anchor)
     return make(*operands, outs=[init], strides=strides, dilations=dilations), correction
 
 
@@ -186,7 +186,7 @@ def _average(group: _Group) -> None:
     if anchor.name == "linalg.pooling_nhwc_sum":
         dims = values.shape(anchor.operands[1])
         window = build.empty(dims, build.integer(32))
-        strides, dilations = (values.integers(anchor.attributes[key]) for key in ("strides", "dilations"))
+        strides, dilations = values.window_steps(anchor)
         total = linalg.pooling_nhwc_sum(wide, window, outs=[init], strides=strides, dilations=dilations)
     else:
         dims = values.shape(anchor.operands[0])[1:3]

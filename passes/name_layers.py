@@ -51,9 +51,11 @@ class NameLayers(Pass):
 
     def apply(self, module: ir.Module) -> Report:
         function = values.main_function(module)
-        groups = _Groups([op for op in values.operations(function) if op.name not in _SETUP])
+        ops = [op for op in values.operations(function) if op.name not in _SETUP]
+        groups = _Groups(ops)
         names = _Names()
-        for anchor in sorted(groups.members, key=lambda op: op.name not in match.CONTRACTIONS):
+        anchors = [op for op in ops if op in groups.members]
+        for anchor in sorted(anchors, key=lambda op: op.name not in match.CONTRACTIONS):
             name = names.unique(anchor)
             for member in groups.members[anchor]:
                 member.attributes[values.LAYER] = ir.StringAttr.get(name)
@@ -133,6 +135,14 @@ class _Groups:
 _BIAS, _RESIDUAL, _CLAMP = range(3)  # what may come next in an epilogue
 
 
+def _generic_kind(anchor: ir.Operation) -> str:
+    if match.spatial_sum(anchor) is not None:
+        return "avg_pool"
+    if match.is_plain_add(anchor):
+        return "add"
+    return "clamp" if match.clamp_bounds(anchor) is not None else anchor.name.split(".")[-1]
+
+
 class _Names:
     """Unique names: the torch module's path, then with the operation's kind, then numbered."""
 
@@ -141,7 +151,7 @@ class _Names:
 
     def unique(self, anchor: ir.Operation) -> str:
         path, _, _ = values.source(anchor)
-        kind = match.CONTRACTIONS.get(anchor.name) or _KINDS.get(anchor.name) or anchor.name.split(".")[-1]
+        kind = match.CONTRACTIONS.get(anchor.name) or _KINDS.get(anchor.name) or _generic_kind(anchor)
         base = path or kind
         if base in self.used and anchor.name not in match.CONTRACTIONS and path:
             base = f"{path}.{kind}"

@@ -96,7 +96,7 @@ def _pad(op: ir.Operation, stored: list[ir.Value], quantization: Quantization) -
 def _max_pool(op: ir.Operation, stored: list[ir.Value], quantization: Quantization) -> ir.Value:
     init = build.filled(0, values.shape(op.results[0]), build.integer(8))
     window = build.empty(values.shape(op.operands[1]), build.integer(8))
-    strides, dilations = (values.integers(op.attributes[key]) for key in ("strides", "dilations"))
+    strides, dilations = values.window_steps(op)
     return linalg.pooling_nhwc_max_unsigned(
         stored[0], window, outs=[init], strides=strides, dilations=dilations
     )

@@ -92,7 +92,7 @@ def _needed_padding(pad: ir.Operation, anchor: ir.Operation, low: list[int], hig
     window = anchor.operands[1]
     for axis in (1, 2):
         kernel = values.shape(window)[axis - 1]
-        stride, dilation = (values.integers(anchor.attributes[key])[axis - 1] for key in ("strides", "dilations"))
+        stride, dilation = (steps[axis - 1] for steps in values.window_steps(anchor))
         reach = (values.shape(anchor.results[0])[axis] - 1) * stride + (kernel - 1) * dilation + 1
         spare = reach - values.shape(pad.operands[0])[axis] - low[axis]
         needed.append([low[axis], max(0, min(high[axis], spare))])
@@ -143,9 +143,8 @@ def epilogue_facts(group: list[ir.Operation], anchor: ir.Operation) -> tuple[Any
 
 def _attributes(kind: LayerKind, group: list[ir.Operation], anchor: ir.Operation) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    for key in ("strides", "dilations"):
-        if key in anchor.attributes and kind != "slice":
-            found[key] = values.integers(anchor.attributes[key])
+    if kind in ("conv2d", "depthwise_conv2d") or "pooling" in anchor.name:
+        found["strides"], found["dilations"] = values.window_steps(anchor)
     if "pooling" in anchor.name:
         found["kernel"] = list(values.shape(anchor.operands[1]))
     elif kind == "avg_pool":

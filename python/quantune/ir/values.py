@@ -99,6 +99,15 @@ def integers(attribute: ir.Attribute) -> list[int]:
     return [int(getattr(item, "value", item)) for item in attribute]
 
 
+def window_steps(op: ir.Operation) -> tuple[list[int], list[int]]:
+    """(strides, dilations) of a linalg convolution or pooling, [height, width] each; 1 where not written."""
+    attributes = op.attributes
+    strides, dilations = (
+        integers(attributes[key]) if key in attributes else [1, 1] for key in ("strides", "dilations")
+    )
+    return strides, dilations
+
+
 def indexing_maps(op: ir.Operation) -> list[list[int | None]]:
     """For each operand of a linalg.generic, the loop that walks each dimension; None for a constant index.
 
@@ -149,7 +158,7 @@ def describe(op: ir.Operation) -> str:
     """How messages name an operation: `linalg.conv_2d_nchw_fchw 'layer1.0.conv1' (model.py line 19)`."""
     name, file, line = source(op)
     name = layer_of(op) or name
-    where = f" ({file} line {line})" if file else ""
+    where = f" ({file} line {line})" if file and file != "-" else f" (line {line})" if file else ""
     return op.name + (f" '{name}'" if name else "") + where
 
 
