@@ -51,44 +51,65 @@ def export(model: torch.nn.Module, example: torch.Tensor) -> torch.export.Export
 
 def import_program(workspace: Workspace, program: torch.export.ExportedProgram) -> ir.Module:
     """Lowers an exported program to linalg in `workspace`'s context."""
-    from torch_mlir import fx
     from torch_mlir.extras.fx_decomp_util import get_decomposition_table
-    from torch_mlir.extras.fx_importer import FxImporterHooks
 
     _check_static(program)
-    _check_pure(program)
     check_weights({**program.state_dict, **_tensors(program.constants)})
-    weights: dict[str, NDArray[Any]] = {}
-
-    class KeepWeights(FxImporterHooks):  # type: ignore[misc]
-        def resolve_literal(self, importer: Any, literal: Any, info: Any) -> Any:
-            return _literal(literal, weights)
-
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
             program = program.run_decompositions(get_decomposition_table())
-            for node in program.graph.nodes:
-                where = f"{LOCATION_PREFIX}{_module_path(node)}|{_source(node)[0]}"
-                node.meta["stack_trace"] = f'File "{where}", line {_source(node)[1]}, '
-            lowered = fx.export_and_import(
-                program,
-                output_type="linalg-on-tensors",
-                func_name="main",
-                hooks=KeepWeights(),
-                decomposition_table={},
-            )
         except Exception as error:
-            raise UnsupportedError(f"torch-mlir cannot import the model: {_diagnosis(error)}") from error
-    text = lowered.operation.get_asm(enable_debug_info=True, large_resource_limit=0)
+            raise UnsupportedError(f"torch cannot decompose the model: {_first_line(error)}") from error
+        _check_pure(program)
+        for node in program.graph.nodes:
+            where = f"{LOCATION_PREFIX}{_layer_path(node, program.state_dict)}|{_source(node)[0]}"
+            node.meta["stack_trace"] = f'File "{where}", line {_source(node)[1]}, '
+        weights: dict[str, NDArray[Any]] = {}
+        text = _lower(program, weights)
     module = workspace.parse(text, "the output of torch-mlir")
     _insert_weights(module, weights)
     return module
 
 
+def _lower(program: torch.export.ExportedProgram, weights: dict[str, NDArray[Any]]) -> str:
+    """Linalg as text, in which `dense_resource<NAME>` stands for weights[NAME].
+
+    What torch_mlir.fx does, without the copy of the module that it leaves in the temporary folder on failure.
+    """
+    from torch_mlir import ir as torch_ir
+    from torch_mlir.dialects import torch as torch_dialect
+    from torch_mlir.extras.fx_importer import FxImporter, FxImporterHooks
+    from torch_mlir.passmanager import PassManager
+
+    class KeepWeights(FxImporterHooks):  # type: ignore[misc]
+        def resolve_literal(self, importer: Any, literal: Any, info: Any) -> Any:
+            return _literal(literal, weights)
+
+    context = torch_ir.Context()
+    torch_dialect.register_dialect(context)
+    importer = FxImporter(context=context, hooks=KeepWeights())
+    try:
+        importer.import_frozen_program(program, func_name="main")
+        with context:
+            for pipeline in _TORCH_TO_LINALG:
+                PassManager.parse(f"builtin.module({pipeline})").run(importer.module.operation)
+    except Exception as error:
+        raise UnsupportedError(f"torch-mlir cannot import the model: {_diagnosis(error)}") from error
+    return str(importer.module.operation.get_asm(enable_debug_info=True, large_resource_limit=0))
+
+
+_TORCH_TO_LINALG = (
+    "func.func(torch-match-quantized-custom-ops),torchdynamo-export-to-torch-backend-pipeline",
+    "torch-backend-to-linalg-on-tensors-backend-pipeline{allow-non-finites=true}",
+)
+
+
 def check_weights(state: dict[str, torch.Tensor]) -> None:
-    """Raises QuantuneError naming the first tensor that holds NaN or infinity."""
+    """Raises QuantuneError naming the first tensor that holds NaN, infinity or a negative variance."""
     for name, tensor in state.items():
+        if name.endswith("running_var") and bool((tensor < 0).any()):
+            raise QuantuneError(f"{name} holds a negative variance; retrain or repair the checkpoint")
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
             bad = int((~torch.isfinite(tensor)).sum())
             raise QuantuneError(
@@ -177,6 +198,13 @@ def _module_path(node: torch.fx.Node) -> str:
     return f"{path}.{operation}" if path else operation
 
 
+def _layer_path(node: torch.fx.Node, state: Mapping[str, Any]) -> str:
+    """Like `_module_path`, but a contraction in a user's own layer is called what owns its weight."""
+    path = _module_path(node)
+    owner, _, operation = path.rpartition(".")
+    return owner if operation in ("convolution", "addmm", "mm") and f"{owner}.weight" in state else path
+
+
 def _source(node: torch.fx.Node) -> tuple[str, int]:
     """The innermost frame outside torch: (file name, line)."""
     frames = re.findall(r'File "([^"]+)", line (\d+), ', node.meta.get("stack_trace") or "")
@@ -189,10 +217,12 @@ def _first_line(error: BaseException) -> str:
 
 
 def _diagnosis(error: BaseException) -> str:
-    """torch-mlir's first `error:` with our location decoded, or the first line."""
-    text = str(error)
-    match = re.search(r'(?:loc\("|")?torch:([^|"]+)\|([^":]*)"?:(\d+):\d+\)?:? *error: (.*)', text)
-    if match:
-        return f"{match[1]} ({match[2]} line {match[3]}): {match[4]}"
-    match = re.search(r"error: (.*)", text)
-    return match[1] if match else _first_line(error)
+    """`conv1 (model.py line 19): torch.aten.foo is not supported`, as far as the error tells."""
+    found = next(iter(getattr(error, "error_diagnostics", ())), None)
+    if found is None:
+        return _first_line(error)
+    message = str(found.message).split(": %")[0]
+    if name := re.search(r'name = "(torch\.[\w.]+)"', str(found.message)):
+        message = f"{name[1]} is not supported; replace it in the model"
+    place = re.search(r'"torch:([^|"]+)\|([^"]*)":(\d+)', str(found.location))
+    return f"{place[1]} ({place[2]} line {place[3]}): {message}" if place else message

@@ -6,7 +6,6 @@ import re
 from pathlib import Path
 
 from iree.compiler import ir
-from iree.compiler.api import Session
 
 from quantune.errors import QuantuneError
 
@@ -14,15 +13,15 @@ DIALECTS = ("arith", "func", "linalg", "math", "quant", "tensor")
 
 
 class Workspace:
-    """Owns a compiler session and its context; enter it to build or rewrite IR.
+    """Owns a context with all of IREE's dialects, freed with its last reader; enter it to build or rewrite IR.
 
     >>> with Workspace() as workspace:
     ...     module = workspace.parse("func.func @main() { return }")
     """
 
     def __init__(self) -> None:
-        self._session = Session()
-        self.context: ir.Context = self._session.context
+        # Not a compiler Session's context: nothing ever frees that, nor the weights in it.
+        self.context = ir.Context()
         for name in DIALECTS:
             self.context.dialects[name]  # loads it: operations of an unloaded dialect cannot be built
 

@@ -32,7 +32,7 @@ class Columns:
 
     @property
     def footer(self) -> float:
-        return 18 + 6.2 * max((min(len(name), LABEL) for name in self.names), default=0)
+        return 16 + 5.8 * max((min(len(name), LABEL) for name in self.names), default=0)
 
     def center(self, index: int) -> float:
         return round(LEFT + self.step * (index + 0.5), 1)

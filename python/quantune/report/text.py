@@ -41,14 +41,20 @@ def number(value: float | None, digits: int = 3) -> str:
 def milliseconds(value: float | None) -> str:
     if value is None:
         return NONE
-    return f"{value:,.1f} ms" if value >= 10 else f"{value:.3g} ms"
+    return f"{_three(value)} ms"
 
 
 def microseconds(value: float | None) -> str:
     """Microseconds in; below a millisecond as µs."""
     if value is None:
         return NONE
-    return f"{value:.3g} µs" if value < 999.5 else milliseconds(value / 1e3)
+    return f"{_three(value)} µs" if value < 999.5 else milliseconds(value / 1e3)
+
+
+def _three(value: float) -> str:
+    """About three digits, with their zeros, so that columns of times line up: 141, 27.6, 4.04, 0.440."""
+    places = next((places for least, places in ((99.95, 0), (9.995, 1), (0.9995, 2)) if value >= least), 3)
+    return f"{value:,.{places}f}"
 
 
 def seconds(value: float | None) -> str:

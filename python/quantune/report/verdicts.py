@@ -15,30 +15,34 @@ Tone = Literal["good", "bad", "neutral"]
 
 @dataclass(frozen=True)
 class Verdict:
-    """One sentence or two, and whether they are good news."""
+    """What is claimed, whether that is good news, and the dispatches that it is blamed on."""
 
-    text: str
+    claim: str
     tone: Tone
+    items: tuple[str, ...] = ()
+
+    @property
+    def text(self) -> str:
+        return f"{self.claim} {'; '.join(self.items)}." if self.items else self.claim
 
 
 def judge(metrics: dict[str, Any]) -> list[Verdict]:
-    """Speed of every quantized variant against the float module and against IREE, then accuracy and size."""
+    """Every quantized variant: its speed against the float module and IREE, then its accuracy and size."""
     rows = summary_rows(metrics)
-    found: list[Verdict] = []
     groupings = groups(rows)
-    timed = [group for group in groupings if any(row.latency_ms is not None for row in group)]
-    for group in timed:
-        prefix = _prefix(group[0], groupings)
+    models = {row.model for row in rows}
+    found: list[Verdict] = []
+    for group in groupings:
         # Dispatches were profiled for the model of this metrics.json, not for others in the same benchmark.
-        ours = len({row.model for row in rows}) == 1 or group[0].model == model_name(metrics)
+        ours = len(models) == 1 or group[0].model == model_name(metrics)
         work = costs(metrics) if ours else []
         for row in group:
             if row.is_quantized and row.latency_ms is not None:
-                found += [_prefixed(prefix, verdict) for verdict in _speed(row, group, work)]
+                found += _prefixed(_prefix(row, groupings), _speed(row, group, work))
     for row in {(r.model, r.variant): r for r in rows if r.is_quantized}.values():
         prefix = _prefix(replace(row, threads=None), groupings)
-        found += [_prefixed(prefix, verdict) for verdict in _accuracy(row, metrics) + _size(row, rows)]
-    if not timed:
+        found += _prefixed(prefix, _accuracy(row, metrics) + _size(row, rows))
+    if all(row.latency_ms is None for row in rows):
         found += [
             Verdict(str(line), "neutral") for line in section(metrics, "benchmark").get("verdicts") or []
         ]
@@ -51,83 +55,87 @@ def verdicts(metrics: dict[str, Any]) -> list[str]:
 
 
 def _speed(row: Row, group: Sequence[Row], work: Sequence[Cost]) -> list[Verdict]:
-    found: list[Verdict] = []
+    """One verdict for everything that the variant beats, one for each module that beats it."""
     reference = baseline(group, row)
-    explained = False
+    others = [other for other in group if not other.is_ours and other.latency_ms]
     if reference is not None and reference.latency_ms:
-        verdict, slower = _compare(row, reference)
-        explained = slower
-        found.append(_because(verdict, row, work) if slower else verdict)
-    for other in group:
-        if not other.is_ours and other.latency_ms:
-            verdict, slower = _compare(row, other)
-            if slower and not explained:
-                verdict, explained = _because(verdict, row, work), True
-            found.append(verdict)
+        others.insert(0, reference)
+    slower = [other for other in others if (row.latency_ms or 0) > (other.latency_ms or 0)]
+    found = []
+    for index, other in enumerate(slower):
+        tone: Tone = "neutral" if _unsure(row, other) else "bad"
+        verdict = Verdict(f"{row.label} is SLOWER than {_against(row, other)}.", tone)
+        found.append(verdict if index else _because(verdict, row.variant, work))
+    if faster := [other for other in others if other not in slower]:
+        tone = "neutral" if any(_unsure(row, other) for other in faster) else "good"
+        claims = [f"{_gain(row, other)} {_against(row, other)}" for other in faster]
+        found.append(Verdict(f"{row.label} is {_joined(claims)}.", tone))
     return found
 
 
-def _compare(row: Row, other: Row) -> tuple[Verdict, bool]:
-    assert row.latency_ms and other.latency_ms
-    ratio = other.latency_ms / row.latency_ms
+def _gain(row: Row, other: Row) -> str:
+    return "as fast as" if row.latency_ms == other.latency_ms else f"{_ratio(row, other)} faster than"
+
+
+def _against(row: Row, other: Row) -> str:
     latencies = f"{text.milliseconds(row.latency_ms)} against {text.milliseconds(other.latency_ms)}"
+    ratio = f"{_ratio(row, other)}: " if (row.latency_ms or 0) > (other.latency_ms or 0) else ""
+    doubt = "; less than the spread of the measurement" if _unsure(row, other) else ""
+    return f"{other.label} ({ratio}{latencies}{doubt})"
+
+
+def _ratio(row: Row, other: Row) -> str:
+    return text.times((other.latency_ms or 0.0) / row.latency_ms if row.latency_ms else None)
+
+
+def _unsure(row: Row, other: Row) -> bool:
     noise = max(row.spread_ms or 0.0, other.spread_ms or 0.0)
-    unsure = abs(row.latency_ms - other.latency_ms) <= noise
-    doubt = "; less than the spread of the measurement" if unsure else ""
-    if row.latency_ms > other.latency_ms:
-        told = f"{row.label} is SLOWER than {other.label} ({text.times(ratio)}: {latencies}{doubt})."
-        return Verdict(told, "neutral" if unsure else "bad"), True
-    if row.latency_ms == other.latency_ms:
-        return Verdict(f"{row.label} is as fast as {other.label} ({latencies}).", "neutral"), False
-    told = f"{row.label} is {text.times(ratio)} faster than {other.label} ({latencies}{doubt})."
-    return Verdict(told, "neutral" if unsure else "good"), False
+    return abs((row.latency_ms or 0.0) - (other.latency_ms or 0.0)) <= noise
 
 
-def _because(verdict: Verdict, row: Row, work: Sequence[Cost]) -> Verdict:
+def _because(verdict: Verdict, variant: str, work: Sequence[Cost]) -> Verdict:
     """Names what costs a slow variant its time."""
-    variant = row.variant
     guilty = culprits(work, variant)
     if not guilty:
-        return Verdict(
-            f"{verdict.text} Which dispatches cost it was not recorded: rerun `quantune bench`.", verdict.tone
+        return replace(
+            verdict, claim=f"{verdict.claim} Which dispatches cost it was not recorded: run `quantune bench`."
         )
-    known = any(FLOAT in cost.microseconds for cost in work)
-    if known and guilty[0].excess(variant) > 0:
-        listed = "; ".join(_blame(cost, variant) for cost in guilty)
-        return Verdict(f"{verdict.text} These dispatches cost it: {listed}.", verdict.tone)
-    listed = "; ".join(f"{_named(c, variant)} {text.microseconds(c.microseconds[variant])}" for c in guilty)
-    return Verdict(f"{verdict.text} Most of its time goes to these dispatches: {listed}.", verdict.tone)
+    if any(FLOAT in cost.microseconds for cost in work) and guilty[0].excess(variant) > 0:
+        why, items = "These dispatches cost it:", [_blame(cost, variant) for cost in guilty]
+    else:
+        why, items = "Most of its time goes to these dispatches:", [_spent(cost, variant) for cost in guilty]
+    return replace(verdict, claim=f"{verdict.claim} {why}", items=tuple(items))
 
 
 def _blame(cost: Cost, variant: str) -> str:
-    spent = f"{_named(cost, variant)} {text.microseconds(cost.microseconds[variant])}"
     if FLOAT in cost.microseconds:
-        return f"{spent} against {text.microseconds(cost.microseconds[FLOAT])}"
-    return f"{spent}, which fp32 does not have"
+        return f"{_spent(cost, variant)} against {text.microseconds(cost.microseconds[FLOAT])}"
+    return f"{_spent(cost, variant)}, which fp32 does not have"
 
 
-def _named(cost: Cost, variant: str) -> str:
+def _spent(cost: Cost, variant: str) -> str:
     first, *others = cost.dispatches[variant]
     more = f" and {len(others)} more" if others else ""
-    return f"{first}{more} ({cost.key})" if cost.is_layer else f"{first}{more}"
+    layer = f" ({cost.key})" if cost.is_layer else ""
+    return f"{first}{more}{layer} {text.microseconds(cost.microseconds[variant])}"
 
 
 def _accuracy(row: Row, metrics: dict[str, Any]) -> list[Verdict]:
-    if row.top1 is None and row.agreement is None and row.sqnr_db is None:
-        return []
-    result = section(metrics, "evaluation").get(row.variant) or {}
-    float_top1 = result.get("fp32_top1", (section(metrics, "evaluation").get(FLOAT) or {}).get("top1"))
-    parts, tone = [], "neutral"
+    results = section(metrics, "evaluation")
+    result = results.get(row.variant) or {}
+    float_top1 = result.get("fp32_top1", (results.get(FLOAT) or {}).get("top1"))
+    parts: list[str] = []
+    tone: Tone = "neutral"
     if row.top1 is not None:
-        against = f" against {text.percent(float_top1)} of fp32" if float_top1 is not None else ""
-        parts.append(f"has a top-1 of {text.percent(row.top1)}{against}")
+        parts.append(f"has a top-1 of {text.percent(row.top1)}")
         if float_top1 is not None:
+            parts[0] += f" (fp32 {text.percent(float_top1)})"
             tone = "good" if row.top1 >= float_top1 else "bad" if row.top1 < float_top1 - 0.01 else "neutral"
     if row.agreement is not None:
         parts.append(f"agrees with fp32 on {text.percent(row.agreement)} of {text.number(row.images)} images")
     if row.sqnr_db is not None:
         parts.append(f"has an SQNR of {text.decibels(row.sqnr_db)} at the logits")
-    return [Verdict(f"{row.label} {_joined(parts)}.", tone)]  # type: ignore[arg-type]
+    return [Verdict(f"{row.label} {_joined(parts)}.", tone)] if parts else []
 
 
 def _size(row: Row, rows: Sequence[Row]) -> list[Verdict]:
@@ -141,6 +149,7 @@ def _size(row: Row, rows: Sequence[Row]) -> list[Verdict]:
 
 
 def _prefix(row: Row, groupings: Sequence[Sequence[Row]]) -> str:
+    """What tells this row from those of other models and threads, where there are any."""
     parts = []
     if len({group[0].model for group in groupings}) > 1:
         parts.append(row.model)
@@ -149,8 +158,8 @@ def _prefix(row: Row, groupings: Sequence[Sequence[Row]]) -> str:
     return f"{', '.join(parts)}: " if parts else ""
 
 
-def _prefixed(prefix: str, verdict: Verdict) -> Verdict:
-    return Verdict(prefix + verdict.text, verdict.tone)
+def _prefixed(prefix: str, found: Sequence[Verdict]) -> list[Verdict]:
+    return [replace(verdict, claim=prefix + verdict.claim) for verdict in found]
 
 
 def _joined(parts: Sequence[str]) -> str:

@@ -88,8 +88,12 @@ def precisions(layers: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         entry = found.setdefault(name, {"name": name, "layers": 0, "macs": 0})
         entry["layers"] += 1
         entry["macs"] += layer.get("macs") or 0
+    spare = iter((3, 4, 5) * len(found))
     for entry in found.values():
         entry["share"] = entry["macs"] / total if total else None
+        entry["colour"] = {"float": 1, "8-bit weights": 2, "integer, no weights": 0}.get(
+            entry["name"]
+        ) or next(spare)
     return sorted(found.values(), key=lambda entry: -entry["macs"])
 
 

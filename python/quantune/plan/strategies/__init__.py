@@ -1,0 +1,26 @@
+"""Strategies: from what is known about a network to a plan. One file a strategy; none touches IR."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+
+from quantune.errors import QuantuneError
+from quantune.plan.schema import Plan
+from quantune.plan.strategies import fp32, uniform_int8, v2
+from quantune.plan.strategies.request import Request
+
+Strategy = Callable[[Request], Plan]
+
+STRATEGIES: dict[str, Strategy] = {"v2": v2.plan, "uniform-int8": uniform_int8.plan, "fp32": fp32.plan}
+
+
+def find(name: str) -> Strategy:
+    """Raises QuantuneError listing near matches for an unknown name."""
+    if name not in STRATEGIES:
+        near = difflib.get_close_matches(name, STRATEGIES, n=3, cutoff=0.3) or list(STRATEGIES)
+        raise QuantuneError(f"unknown strategy {name!r}; did you mean {' or '.join(near)}?")
+    return STRATEGIES[name]
+
+
+__all__ = ["STRATEGIES", "Request", "Strategy", "find"]

@@ -1,0 +1,5 @@
+"""The main job: one model in one folder, every step's result a file, redone only when what it depends on has changed."""
+
+from quantune.job.job import Job
+
+__all__ = ["Job"]

@@ -1,0 +1,193 @@
+"""The steps of the main job, each a method, each cached."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from quantune.backend.benchmark import BenchEntry, benchmark, to_json
+from quantune.backend.compiler import IREE_BEST_FLAGS, IREE_DEFAULT_FLAGS, compile_module
+from quantune.backend.runner import HostRunner
+from quantune.calibration import observers
+from quantune.calibration.collect import collect
+from quantune.calibration.statistics import Statistics
+from quantune.data.dataset import Dataset
+from quantune.errors import QuantuneError
+from quantune.files import read_json, write_json
+from quantune.ingress.model import Model
+from quantune.job import modules
+from quantune.job.cache import Cache, key_of
+from quantune.job.evaluate import evaluate
+from quantune.plan.quantizers import quantizations
+from quantune.plan.schema import Plan, Quantization
+from quantune.plan.strategies import Request, find, uniform_int8
+from quantune.progress import Progress, Silent
+from quantune.sensitivity.measure import measure
+from quantune.sensitivity.result import Sensitivity
+from quantune.targets import Target, get
+
+IREE_VARIANTS = {"fp32-default": IREE_DEFAULT_FLAGS, "fp32-best": IREE_BEST_FLAGS}
+"""Plain IREE on the model as imported: its stock flags (for this CPU), and the best known for convolutions."""
+
+
+class Job:
+    """One model, one target, one calibration set, one folder."""
+
+    def __init__(
+        self, model: Model, target: Target, folder: Path, calibration: Dataset, observer: str = "mse", progress: Progress | None = None
+    ) -> None:
+        self.model, self.target, self.folder = model, target, folder
+        self.calibration, self.observer = calibration, observers.find(observer)
+        self.observer_name, self.progress = observer, progress or Silent()
+        self.cache = Cache(folder)
+        self._scratch = folder / "cache"
+        # measuring needs a machine that runs the module: the host's bits are every target's bits
+        self._measure_on = target if target.runs_here else get("host")
+
+    def statistics(self) -> Statistics:
+        """Inference 1, float."""
+        path = self.folder / "statistics.json"
+        key = key_of("statistics", self.model.graph.fingerprint, self.calibration.fingerprint)
+        if self.cache.fresh(path, key):
+            return Statistics.load(path)
+        names = self._compile_instrumented("float.vmfb", None)
+        found = collect(HostRunner(self._scratch / "float.vmfb"), names, self.calibration, self.progress)
+        found.save(path)
+        self.cache.record(path, key)
+        return found
+
+    def quantizations(self, statistics: Statistics) -> dict[str, Quantization]:
+        """Scale and zero point of every value, by the job's observer."""
+        return quantizations(self.model.graph, statistics, self.observer)
+
+    def sensitivity(self, statistics: Statistics) -> Sensitivity:
+        """Inference 2, quantized."""
+        path = self.folder / "sensitivity.json"
+        base = uniform_int8.plan(self._request(self.quantizations(statistics)))
+        key = key_of("sensitivity", base.to_json(), self.calibration.fingerprint)
+        if self.cache.fresh(path, key):
+            return Sensitivity.load(path)
+        names = self._compile_instrumented("quantized.vmfb", base)
+        runner = HostRunner(self._scratch / "quantized.vmfb")
+        found = measure(runner, names, self.calibration, self.model.graph, base, statistics, self.progress)
+        found.save(path)
+        self.cache.record(path, key)
+        return found
+
+    def plan(self, strategy: str, menu: Sequence[int] = (8,), max_drop_sqnr_db: float = 1.0) -> Plan:
+        """What the strategy decides, from the two inferences (or one, if it needs no sensitivity)."""
+        statistics = self.statistics()
+        request = self._request(self.quantizations(statistics))
+        if strategy == "v2":
+            request = dataclasses.replace(
+                request, sensitivity=self.sensitivity(statistics), menu=tuple(menu), max_drop_sqnr_db=max_drop_sqnr_db
+            )
+        return find(strategy)(request)
+
+    def build(self, variant: str, plan: Plan | None, with_text: bool = False) -> modules.Built:
+        """Compiles one variant to variants/<variant>.vmfb; plan None means fp32."""
+        path = self.folder / "variants" / f"{variant}.vmfb"
+        record, text = path.with_suffix(".json"), path.with_suffix(".mlir")
+        decisions = None if plan is None else _decisions(plan)
+        key = key_of("build", self.model.graph.fingerprint, self.target, decisions)
+        wanted = [path, record, *([text] if with_text else [])]
+        if all(self.cache.fresh(item, key) for item in wanted):
+            raw = read_json(record)
+            return modules.Built(path=path, **raw)
+        self.progress.start(f"compiling {variant}")
+        try:
+            built = modules.build(self.model, self.target, path, plan, text if with_text else None)
+        finally:
+            self.progress.finish()
+        write_json(record, {k: v for k, v in dataclasses.asdict(built).items() if k != "path"})
+        for item in wanted:
+            self.cache.record(item, key)
+        return built
+
+    def ship(self, variant: str, plan: Plan) -> None:
+        """Puts the chosen variant's files at the top of the folder: model.vmfb, model.quantized.mlir, plan.json."""
+        source = self.folder / "variants" / variant
+        _link(source.with_suffix(".vmfb"), self.folder / "model.vmfb")
+        _link(source.with_suffix(".mlir"), self.folder / "model.quantized.mlir")
+        plan.save(self.folder / "plan.json")
+
+    def evaluate(self, variants: Sequence[str], dataset: Dataset) -> dict[str, dict[str, Any]]:
+        """Accuracy of compiled variants; "fp32" is always among them."""
+        self._needs_host("evaluate")
+        names = list(dict.fromkeys(["fp32", *variants]))
+        return evaluate({name: HostRunner(self.variant_path(name)) for name in names}, dataset, self.progress)
+
+    def baselines(self) -> dict[str, Path]:
+        """Plain IREE on the model as imported; variant → module."""
+        found = {}
+        for name, flags in IREE_VARIANTS.items():
+            path = self._scratch / f"iree-{name}.vmfb"
+            key = key_of("iree", self.model.graph.fingerprint, self.target, flags)
+            if not self.cache.fresh(path, key):
+                self.progress.start(f"compiling plain IREE, {name}")
+                try:
+                    compile_module(self.model.original_path, path, self.target, flags)
+                finally:
+                    self.progress.finish()
+                self.cache.record(path, key)
+            found[name] = path
+        return found
+
+    def benchmark(self, variants: Sequence[str], threads: int = 1, iree: bool = True, rounds: int = 20) -> dict[str, Any]:
+        """Interleaved latencies of the variants and of plain IREE: {"cpu", "versions", "rows"}."""
+        self._needs_host("benchmark")
+        image = np.ascontiguousarray(next(iter(self.calibration)).image)
+        entries = [
+            BenchEntry(self.model.name, "quantune", name, self.variant_path(name), [image]) for name in dict.fromkeys(["fp32", *variants])
+        ]
+        if iree:
+            entries += [BenchEntry(self.model.name, "iree", name, path, [image]) for name, path in self.baselines().items()]
+        self.progress.start(f"benchmarking {len(entries)} modules, {threads} thread(s)")
+        try:
+            return to_json(benchmark(entries, threads, rounds=rounds))
+        finally:
+            self.progress.finish()
+
+    def variant_path(self, variant: str) -> Path:
+        """Raises QuantuneError when the variant has not been built."""
+        path = self.folder / "variants" / f"{variant}.vmfb"
+        if not path.exists():
+            raise QuantuneError(f"{self.folder} has no variant {variant!r}; build it with `quantune compile`")
+        return path
+
+    def _request(self, found: dict[str, Quantization]) -> Request:
+        return Request(self.model.name, self.model.graph, self.target.name, found)
+
+    def _compile_instrumented(self, file: str, plan: Plan | None) -> list[str]:
+        self.progress.start("compiling the instrumented network")
+        try:
+            return modules.instrumented(self.model, self._measure_on, self._scratch / file, plan)
+        finally:
+            self.progress.finish()
+
+    def _needs_host(self, what: str) -> None:
+        if not self.target.runs_here:
+            raise QuantuneError(f"cannot {what} {self.target.name} modules on this machine; run it there, or use --target host")
+
+
+def _decisions(plan: Plan) -> object:
+    """What of a plan changes the module."""
+    layers = {name: (c.precision, c.output, c.weight_bits, c.weight_scales) for name, c in plan.layers.items()}
+    return plan.inputs, layers
+
+
+def _link(source: Path, destination: Path) -> None:
+    """A hard link where the file system has them, else a copy; never a half-written file."""
+    temporary = destination.with_name(f".{destination.name}.new")
+    temporary.unlink(missing_ok=True)
+    try:
+        os.link(source, temporary)
+    except OSError:
+        shutil.copyfile(source, temporary)
+    temporary.replace(destination)

@@ -1,0 +1,144 @@
+"""v2: QuantuneV2's choice. Two inferences, local metrics, O(n).
+
+Every contraction's own noise-to-signal ratio comes from the comparison with its float twin; what fewer weight bits would add comes
+from the weights alone (independent errors add, so nsr(b) = local + weight(b) - weight(8)). To first order a layer's relative noise
+reaches the outputs unchanged, up to one factor for the whole network that the quantized run measures: predicted output noise =
+factor x sum of the layers' noise. (QuantuneV2, Kim et al. 2025, ranks layers by such local metrics instead of searching.)
+
+- A layer becomes a float island where its share of the noise is at least FLOAT_GAIN times its share of the price, boundaries
+  included: there float buys accuracy cheaply.
+- A layer gets fewer bits where its share of the added noise stays below its share of the saved bytes times a threshold; the
+  threshold is the largest that keeps the predicted SQNR within the permitted drop.
+
+Every decision looks at one layer, so the whole is O(n); the threshold takes a fixed number of halvings.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any
+
+from quantune.graph.model import Graph, Layer
+from quantune.plan import cost
+from quantune.plan.boundaries import boundaries
+from quantune.plan.schema import LayerPlan, Plan
+from quantune.plan.strategies import uniform_int8
+from quantune.plan.strategies.request import Request
+from quantune.sensitivity.metrics import decibels
+from quantune.sensitivity.result import Sensitivity
+
+FLOAT_GAIN = 4.0
+LEAST_SHARE = 0.05  # of the network's noise; below that no island is worth a sentence
+HALVINGS = 30
+
+
+def plan(request: Request) -> Plan:
+    """Needs `request.sensitivity`; a layer without metrics (nothing of it is integer) stays as in uniform int8."""
+    assert request.sensitivity is not None
+    base = uniform_int8.plan(request)
+    noise = {la.name: nsr for la in request.graph.contractions if (nsr := _nsr(request.sensitivity, la.name, 8)) is not None}
+    factor = request.sensitivity.output_nsr / total if (total := sum(noise.values())) > 0 else 1.0
+    islands = _islands(request.graph, noise)
+    bits = _weight_bits(request, {name: nsr for name, nsr in noise.items() if name not in islands}, islands, factor)
+    layers = dict(base.layers)
+    for layer in request.graph.contractions:
+        if layer.name in noise:
+            layers[layer.name] = _explained(request, base.layers[layer.name], layer, noise, islands, bits)
+    chosen = dataclasses.replace(base, strategy="v2", layers=layers)
+    predicted = factor * _predicted(request.sensitivity, bits)
+    report = {
+        "predicted_sqnr_db": decibels(predicted),
+        "uniform_int8_sqnr_db": decibels(request.sensitivity.output_nsr),
+        "noise_factor": factor,
+        "boundaries": len(boundaries(request.graph, chosen)),
+        "menu": list(request.menu),
+        "max_drop_sqnr_db": request.max_drop_sqnr_db,
+    }
+    return dataclasses.replace(chosen, report=report)
+
+
+def _nsr(sensitivity: Sensitivity, name: str, bits: int) -> float | None:
+    """Predicted noise-to-signal ratio of one layer at `bits`, or None without measurements."""
+    metrics = sensitivity.layers[name]
+    if metrics.local_nsr is None:
+        return None
+    return metrics.local_nsr + max(0.0, metrics.weight_nsr[bits] - metrics.weight_nsr[8])
+
+
+def _islands(graph: Graph, noise: dict[str, float]) -> dict[str, str]:
+    """Layers worth leaving in float → the reason."""
+    total_noise = sum(noise.values())
+    total_cost = sum(cost.layer_cost(layer, "integer") for layer in graph)
+    readers = graph.consumers()
+    found = {}
+    for name, nsr in noise.items():
+        share = nsr / total_noise if total_noise else 0.0
+        price = cost.island_cost(graph, graph.layer(name), len(readers[name])) / total_cost
+        if share >= LEAST_SHARE and share >= FLOAT_GAIN * price:
+            found[name] = f"float: makes {share:.0%} of the noise and costs {price:.1%} more in f32, boundaries included"
+    return found
+
+
+def _weight_bits(request: Request, noise: dict[str, float], islands: dict[str, str], factor: float) -> dict[str, int]:
+    """Integer layer → bits, by the largest threshold that keeps the predicted noise within the budget."""
+    assert request.sensitivity is not None
+    budget = request.sensitivity.output_nsr * 10 ** (request.max_drop_sqnr_db / 10)
+    widest = dict.fromkeys(noise, max(request.menu))
+    sizes = {name: request.graph.layer(name).weight.size for name in noise}  # type: ignore[union-attr]
+    share = {name: sum(noise.values()) * size / sum(sizes.values()) for name, size in sizes.items()}
+    low, high, best = 1e-6, 1e6, widest
+    for _ in range(HALVINGS if len(request.menu) > 1 else 0):
+        threshold = math.sqrt(low * high)
+        chosen = {name: _lowest(request, name, threshold * share[name]) for name in noise}
+        if factor * _predicted(request.sensitivity, chosen) <= budget:
+            low, best = threshold, chosen
+        else:
+            high = threshold
+    return best
+
+
+def _lowest(request: Request, name: str, allowed: float) -> int:
+    """The fewest bits of the menu whose added noise is allowed."""
+    assert request.sensitivity is not None
+    weight = request.sensitivity.layers[name].weight_nsr
+    return min((b for b in request.menu if weight[b] - weight[8] <= allowed), default=max(request.menu))
+
+
+def _predicted(sensitivity: Sensitivity, bits: dict[str, int]) -> float:
+    """Sum of the integer layers' noise."""
+    return sum(_nsr(sensitivity, name, b) or 0.0 for name, b in bits.items())
+
+
+def _explained(
+    request: Request, base: LayerPlan, layer: Layer, noise: dict[str, float], islands: dict[str, str], bits: dict[str, int]
+) -> LayerPlan:
+    assert request.sensitivity is not None
+    rank = 1 + sum(other > noise[layer.name] for other in noise.values())
+    alternatives: list[dict[str, Any]] = [
+        {
+            "precision": f"w{b}a8",
+            "sqnr_db": decibels(_nsr(request.sensitivity, layer.name, b) or 0.0),
+            "cost": cost.layer_cost(layer, "integer"),
+            "bytes": layer.weight.size * b // 8 if layer.weight is not None else 0,
+        }
+        for b in request.menu
+    ]
+    readers = len(request.graph.consumers()[layer.name])
+    extra = cost.island_cost(request.graph, layer, readers)
+    alternatives.append({"precision": "f32", "sqnr_db": None, "cost": cost.layer_cost(layer, "integer") + extra})
+    place = f"local SQNR {decibels(noise[layer.name]):.1f} dB, {_ordinal(rank)} noisiest of {len(noise)}"
+    if layer.name in islands:
+        return dataclasses.replace(
+            base, precision="float", reason=f"{islands[layer.name]} ({place})", alternatives=tuple(alternatives)
+        )
+    chosen = bits[layer.name]
+    menu = "the only width that pays on this target" if len(request.menu) == 1 else "fewest bits within the noise budget"
+    return dataclasses.replace(
+        base, weight_bits=chosen, reason=f"{chosen}-bit weights: {menu} ({place})", alternatives=tuple(alternatives)
+    )
+
+
+def _ordinal(number: int) -> str:
+    suffix = "th" if number % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number}{suffix}"

@@ -1,0 +1,75 @@
+"""Inference 2: the quantized network with float twins, instrumented, over the same calibration set."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from quantune.backend.runner import Runner
+from quantune.calibration.statistics import Statistics, sample_indices
+from quantune.data.dataset import Dataset
+from quantune.graph.model import Graph, Layer
+from quantune.numerics import dequantize, quantize, quantize_weights, weight_scales
+from quantune.plan.schema import Plan
+from quantune.progress import Progress, track
+from quantune.sensitivity.metrics import Noise, noise_of
+from quantune.sensitivity.result import LayerSensitivity, Sensitivity
+
+WEIGHT_BITS = (8, 7, 6, 5, 4, 3, 2)
+TWIN = "/float"
+
+
+def measure(
+    runner: Runner, names: list[str], dataset: Dataset, graph: Graph, plan: Plan, statistics: Statistics, progress: Progress
+) -> Sensitivity:
+    """Runs every image once through the quantized module that `plan` (uniform int8) makes.
+
+    The module returns every layer's value and, for contractions, what float arithmetic makes of the same inputs. The difference
+    of the two is local; the difference from the float run's samples is accumulated.
+    """
+    local: dict[str, Noise] = {}
+    accumulated: dict[str, Noise] = {}
+    for index, sample in enumerate(track(dataset, "analysing: quantized run", len(dataset), progress)):
+        values = dict(zip(names, runner.run([sample.image]), strict=True))
+        for name, value in values.items():
+            if name.endswith(TWIN):
+                layer = name.removesuffix(TWIN)
+                local.setdefault(layer, Noise()).add(value, values[layer])
+            elif name in statistics.samples:
+                flat = value.reshape(-1)[sample_indices(name, value.size)]
+                accumulated.setdefault(name, Noise()).add(statistics.samples[name][index], flat)
+    output = Noise()
+    for name in graph.outputs:
+        output.signal += accumulated[name].signal
+        output.noise += accumulated[name].noise
+    layers = {la.name: _layer(la, plan, statistics, local.get(la.name), accumulated.get(la.name)) for la in graph}
+    return Sensitivity(images=len(dataset), passes=2, output_nsr=output.nsr, layers=layers)
+
+
+def _layer(
+    layer: Layer, plan: Plan, statistics: Statistics, local: Noise | None, accumulated: Noise | None
+) -> LayerSensitivity:
+    by_bits = {bits: weight_noise(layer, bits) for bits in WEIGHT_BITS} if layer.weight is not None else {}
+    activation = None
+    output = plan.layers[layer.name].output
+    if output is not None and layer.name in statistics.samples:
+        exact = statistics.samples[layer.name]
+        activation = noise_of(exact, dequantize(quantize(exact, output), output))
+    return LayerSensitivity(
+        weight_nsr={bits: noise.nsr for bits, noise in by_bits.items()},
+        weight_mse={bits: noise.mse for bits, noise in by_bits.items()},
+        activation_sqnr_db=activation and activation.sqnr_db,
+        activation_mse=activation and activation.mse,
+        local_nsr=local and local.nsr,
+        local_sqnr_db=local and local.sqnr_db,
+        local_mse=local and local.mse,
+        accumulated_sqnr_db=accumulated and accumulated.sqnr_db,
+        accumulated_mse=accumulated and accumulated.mse,
+    )
+
+
+def weight_noise(layer: Layer, bits: int) -> Noise:
+    """What quantizing the layer's weights to `bits` changes in them."""
+    assert layer.weight is not None
+    scales = weight_scales(layer.weight, bits, name=layer.name)
+    exact = layer.weight.astype(np.float64)
+    return noise_of(exact, quantize_weights(layer.weight, scales, bits) * scales)
