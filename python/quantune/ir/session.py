@@ -13,7 +13,7 @@ DIALECTS = ("arith", "func", "linalg", "math", "quant", "tensor")
 
 
 class Workspace:
-    """Owns a context with all of IREE's dialects, freed with its last reader; enter it to build or rewrite IR.
+    """A context with all of IREE's dialects, freed with its last reader; enter it to build or rewrite IR.
 
     >>> with Workspace() as workspace:
     ...     module = workspace.parse("func.func @main() { return }")
