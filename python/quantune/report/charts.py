@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from quantune.report import text
-from quantune.report.svg import Axis, Canvas, ticks
+from quantune.report.svg import Axis, Canvas, decades, ticks
 
-WIDTH = 1080
+WIDTH = 1200
 LEFT, RIGHT, TOP = 64, 16, 16
 LABEL = 26
 """Characters of a layer's name below an axis."""
@@ -104,13 +105,16 @@ def range_chart(layers: Sequence[dict[str, Any]], what: str) -> str | None:
         return None
     ends = [end for _, _, before, after in shown for pair in (before, after) if pair for end in pair]
     columns = Columns([str(la.get("name", "")) for _, la, _, _ in shown])
-    marks = ticks(min(0.0, *ends), max(0.0, *ends))
-    plot = 220
+    plot = 240
     label = f"Range of each layer's {what} before and after quantization, {len(shown)} layers"
     canvas = Canvas(columns.width, TOP + plot + columns.footer, label)
-    axis = Axis(marks[0], marks[-1], TOP + plot, TOP)
+    knee = _knee([max(abs(before[0]), abs(before[1])) for _, _, before, _ in shown])
+    marks = (
+        decades(min(0.0, *ends), max(0.0, *ends), knee) if knee else ticks(min(0.0, *ends), max(0.0, *ends))
+    )
+    axis = Axis(marks[0], marks[-1], TOP + plot, TOP, knee)
     canvas.grid(axis, marks, LEFT, columns.width - RIGHT)
-    canvas.text(16, TOP + plot / 2, "value", "tick middle", turned=True)
+    canvas.text(14, TOP + plot / 2, "value, log scale" if knee else "value", "tick middle", turned=True)
     wide = min(20.0, columns.step * 0.7)
     for column, (index, layer, before, after) in enumerate(shown):
         x = columns.center(column)
@@ -122,6 +126,14 @@ def range_chart(layers: Sequence[dict[str, Any]], what: str) -> str | None:
         canvas.rect(x - columns.step / 2, TOP, columns.step, plot, "hit", tip, index)
     columns.write_names(canvas, TOP + plot)
     return canvas.render()
+
+
+def _knee(magnitudes: Sequence[float]) -> float | None:
+    """Where the scale of values turns logarithmic; None when a linear one leaves most layers legible."""
+    present = sorted(value for value in magnitudes if value > 0)
+    if not present or present[-1] <= 10 * present[len(present) // 2]:
+        return None
+    return 10.0 ** math.floor(math.log10(present[len(present) // 4]))
 
 
 def _before(layer: dict[str, Any], what: str) -> tuple[float, float] | None:

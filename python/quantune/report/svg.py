@@ -19,16 +19,31 @@ def clean(text: str) -> str:
 
 @dataclass(frozen=True)
 class Axis:
-    """Maps values low..high to pixels start..end."""
+    """Maps values low..high to pixels start..end; beyond a `knee`, logarithmically on both sides of zero."""
 
     low: float
     high: float
     start: float
     end: float
+    knee: float | None = None
 
     def __call__(self, value: float) -> float:
-        share = (value - self.low) / ((self.high - self.low) or 1.0)
+        low, high, value = (self._bent(v) for v in (self.low, self.high, value))
+        share = (value - low) / ((high - low) or 1.0)
         return round(self.start + share * (self.end - self.start), 1)
+
+    def _bent(self, value: float) -> float:
+        return value if self.knee is None else math.asinh(value / self.knee)
+
+
+def decades(low: float, high: float, knee: float) -> list[float]:
+    """Zero and, from `knee` on, powers of ten on the sides of it that low..high reaches."""
+
+    def side(end: float) -> list[float]:
+        steps = math.ceil(math.log10(max(end / knee, 1.0)) - 1e-9) + 1 if end > 0 else 0
+        return [float(f"{knee * 10**step:.6g}") for step in range(steps)]
+
+    return [*(-value for value in reversed(side(-low))), 0.0, *side(high)]
 
 
 def ticks(low: float, high: float, wanted: int = 6) -> list[float]:

@@ -31,15 +31,18 @@ def judge(metrics: dict[str, Any]) -> list[Verdict]:
     rows = summary_rows(metrics)
     groupings = groups(rows)
     models = {row.model for row in rows}
+    work = costs(metrics)
     found: list[Verdict] = []
-    for group in groupings:
+    quantized = {(row.model, row.variant): row for row in rows if row.is_quantized}
+    # What the strategy chose comes first; otherwise the order of the table.
+    for row in sorted(quantized.values(), key=lambda row: row.variant != metrics.get("strategy")):
         # Dispatches were profiled for the model of this metrics.json, not for others in the same benchmark.
-        ours = len(models) == 1 or group[0].model == model_name(metrics)
-        work = costs(metrics) if ours else []
-        for row in group:
-            if row.is_quantized and row.latency_ms is not None:
-                found += _prefixed(_prefix(row, groupings), _speed(row, group, work))
-    for row in {(r.model, r.variant): r for r in rows if r.is_quantized}.values():
+        ours = len(models) == 1 or row.model == model_name(metrics)
+        for group in groupings:
+            for timed in group:
+                if (timed.model, timed.label, timed.system) == (row.model, row.label, row.system):
+                    speed = _speed(timed, group, work if ours else [])
+                    found += _prefixed(_prefix(timed, groupings), speed)
         prefix = _prefix(replace(row, threads=None), groupings)
         found += _prefixed(prefix, _accuracy(row, metrics) + _size(row, rows))
     if all(row.latency_ms is None for row in rows):
@@ -55,7 +58,9 @@ def verdicts(metrics: dict[str, Any]) -> list[str]:
 
 
 def _speed(row: Row, group: Sequence[Row], work: Sequence[Cost]) -> list[Verdict]:
-    """One verdict for everything that the variant beats, one for each module that beats it."""
+    """One verdict for each module that beats the variant, one for all that it beats."""
+    if row.latency_ms is None:
+        return []
     reference = baseline(group, row)
     others = [other for other in group if not other.is_ours and other.latency_ms]
     if reference is not None and reference.latency_ms:
