@@ -11,7 +11,7 @@ from quantune.report.svg import Axis, Canvas, ticks
 
 LABEL_WIDTH = 300
 VALUE_WIDTH = 70
-BAR = 9
+BAR = 12
 GAP = 9
 TOP = 26
 
@@ -42,7 +42,7 @@ def dispatch_chart(work: Sequence[Cost], names: Sequence[str], limit: int = 25) 
             if spent is not None:
                 x = axis(spent / 1e3)
                 canvas.rect(LABEL_WIDTH, y + BAR * series, x - LABEL_WIDTH, BAR - 1, f"series-{series % 6}")
-                canvas.text(x + 5, y + BAR * series + 7.5, text.microseconds(spent), "value")
+                canvas.text(x + 5, y + BAR * series + 9, text.microseconds(spent), "value")
         canvas.rect(0, y - GAP / 2, WIDTH, row, "hit", _tip(cost, names))
     return canvas.render()
 

@@ -89,7 +89,7 @@ def _context(metrics: dict[str, Any]) -> dict[str, Any]:
         "data": _embedded({"layers": views.histograms(layers)}),
         "dispatches": _svg(dispatch_chart(work, profiled)),
         "profiled": [{"name": name, "total": views.total(metrics, name)} for name in profiled],
-        "dispatch_count": len(work),
+        "work": work,
         "passes": views.passes(metrics),
         "commands": views.commands(metrics),
     }
