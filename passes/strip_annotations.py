@@ -30,9 +30,8 @@ class StripAnnotations(Pass):
                 del op.attributes[key]
                 removed += 1
         if "arg_attrs" in function.attributes:
-            kept = [
-                {a.name: a.attr for a in marks if not a.name.startswith("quantune.")}
-                for marks in function.attributes["arg_attrs"]
-            ]
+            marked = list(function.attributes["arg_attrs"])
+            kept = [{a.name: a.attr for a in marks if not a.name.startswith("quantune.")} for marks in marked]
+            removed += sum(map(len, marked)) - sum(map(len, kept))
             function.attributes["arg_attrs"] = ir.ArrayAttr.get([ir.DictAttr.get(marks) for marks in kept])
         return {"removed": removed}
