@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,9 +47,8 @@ class ConvertConvToMatmul(Pass):
 
 
 def _as_matmul(op: ir.Operation, weight: NDArray[np.int8]) -> ir.Value:
-    kernel_h, kernel_w, channels, filters = weight.shape
+    kernel_h, kernel_w = weight.shape[:2]
     dims = values.shape(op.results[0])
-    rows, depth = math.prod(dims[:3]), kernel_h * kernel_w * channels
     strides, dilations = values.window_steps(op)
     if kernel_h == kernel_w == 1 and strides == [1, 1]:
         gathered = op.operands[0]
@@ -58,8 +56,8 @@ def _as_matmul(op: ir.Operation, weight: NDArray[np.int8]) -> ir.Value:
     else:
         gathered = _im2col(op, (kernel_h, kernel_w), strides, dilations)
         columns = build.collapse(gathered, [[0, 1, 2], [3, 4, 5]])
-    init = build.filled(0, [rows, filters], build.integer(32))
-    product = linalg.matmul(columns, build.constant(weight.reshape(depth, filters)), outs=[init])
+    init = build.collapse(op.operands[2], [[0, 1, 2], [3]])
+    product = linalg.matmul(columns, build.constant(weight.reshape(-1, weight.shape[3])), outs=[init])
     return build.expand(product, [[0, 1, 2], [3]], dims)
 
 

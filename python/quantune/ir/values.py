@@ -81,6 +81,9 @@ def element_type(value: ir.Value) -> ir.Type:
     return value.type.element_type if isinstance(value.type, ir.RankedTensorType) else value.type
 
 
+_SPLATS = {"f32": np.float32, "f64": np.float64, "i8": np.int8, "i32": np.int32, "i64": np.int64}
+
+
 def constant(value: ir.Value) -> NDArray[np.generic] | None:
     """The tensor or scalar an `arith.constant` holds (splats expanded), or None."""
     op = defining(value)
@@ -89,7 +92,8 @@ def constant(value: ir.Value) -> NDArray[np.generic] | None:
     attribute = op.attributes["value"]
     if isinstance(attribute, ir.DenseElementsAttr):
         if attribute.is_splat:
-            return np.full(shape(value), attribute.get_splat_value().value)
+            splat = attribute.get_splat_value()
+            return np.full(shape(value), splat.value, _SPLATS.get(str(splat.type)))
         return np.array(attribute)
     return np.asarray(attribute.value) if isinstance(attribute, (ir.FloatAttr, ir.IntegerAttr)) else None
 
