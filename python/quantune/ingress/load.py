@@ -106,7 +106,7 @@ def _from_zoo(workspace: Workspace, spec: str, weights: Path | None, shape: Shap
 
     from quantune import zoo
     from quantune.ingress import from_torch
-    from quantune.ingress.state import load_weights
+    from quantune.ingress.state import load_weights, release
 
     name = spec.removeprefix("zoo:")
     if weights is None:
@@ -121,6 +121,7 @@ def _from_zoo(workspace: Workspace, spec: str, weights: Path | None, shape: Shap
     imported = from_torch.import_torch(
         workspace, module, torch.zeros(1, *_checked(shape or entry.input_shape))
     )
+    release(module)
     return _Imported(name, imported, preprocessing, trained)
 
 
@@ -128,7 +129,7 @@ def _from_factory(workspace: Workspace, spec: str, weights: Path | None, shape: 
     import torch
 
     from quantune.ingress import factory, from_torch
-    from quantune.ingress.state import load_weights, looks_untrained
+    from quantune.ingress.state import load_weights, looks_untrained, release
 
     path, _, function = spec.rpartition(":")
     built = factory.build(Path(path), function)
@@ -142,6 +143,7 @@ def _from_factory(workspace: Workspace, spec: str, weights: Path | None, shape: 
         preprocessing = replace(preprocessing, size=(wanted[1], wanted[2]))
     trained = weights is not None or not looks_untrained(built.module)
     imported = from_torch.import_torch(workspace, built.module.float(), torch.zeros(1, *wanted))
+    release(built.module)
     return _Imported(_safe(f"{Path(path).stem}-{function}"), imported, preprocessing, trained)
 
 

@@ -58,6 +58,12 @@ def read_state(path: Path) -> dict[str, torch.Tensor]:
     return state
 
 
+def release(module: torch.nn.Module) -> None:
+    """Empties a module that has been imported: torch's tracing keeps its tensors until the process ends."""
+    for tensor in [*module.parameters(), *module.buffers()]:
+        tensor.data = torch.empty(0)
+
+
 def looks_untrained(module: torch.nn.Module) -> bool:
     """True when every batch norm still has the statistics it was made with; no training leaves them so."""
     norms = [m for m in module.modules() if isinstance(m, torch.nn.modules.batchnorm._BatchNorm)]
