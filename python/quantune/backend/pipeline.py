@@ -27,6 +27,10 @@ FLOAT: tuple[Pass, ...] = (
 )
 
 
+# Reference module → the fp32 variant.
+FP32: tuple[Pass, ...] = (ConvertConvToMatmul(), StripAnnotations())
+
+
 def quantize(plan: Plan) -> tuple[Pass, ...]:
     """Reference module + plan → quantized module, which a stock iree-compile takes."""
     return (

@@ -21,13 +21,11 @@ from quantune.ir.session import Workspace, to_bytecode
 from quantune.passes.annotate_precision import AnnotatePrecision
 from quantune.passes.base import Pass, run
 from quantune.passes.instrument import Instrument
-from quantune.passes.strip_annotations import StripAnnotations
 from quantune.plan.schema import Plan
 from quantune.targets import Target
 
 # Which of these is faster depends on the network (ResNet18 int8: tiling early 30 ms, late 37 ms; MobileNetV2: 12.3 and 10.2).
-INTEGER_FLAGS = (BEST_FLAGS, ("--iree-opt-level=O3", "--iree-global-opt-data-tiling", "--iree-llvmcpu-enable-ukernels=all"))
-FLOAT_FLAGS = (BEST_FLAGS, (*BEST_FLAGS, "--iree-global-opt-use-im2col-for-convs"))
+FLAGS = (BEST_FLAGS, ("--iree-opt-level=O3", "--iree-global-opt-data-tiling", "--iree-llvmcpu-enable-ukernels=all"))
 # A result that is both kept in integers and returned in float makes IREE's tiles larger than its usual 32 KiB of stack.
 INSTRUMENTED_FLAGS = (*BEST_FLAGS, "--iree-llvmcpu-stack-allocation-limit=1048576")
 TRIALS = 5
@@ -59,7 +57,7 @@ def lowered(model: Model, passes: Sequence[Pass], text_to: Path | None = None) -
 def instrumented(model: Model, target: Target, output: Path, plan: Plan | None = None) -> list[str]:
     """Compiles the module that returns every layer's value (and float twins, given a plan); returns the results' names."""
     if plan is None:
-        passes: list[Pass] = [Instrument(), StripAnnotations()]
+        passes: list[Pass] = [Instrument(), *pipeline.FP32]
     else:
         annotate, *rest = pipeline.quantize(plan)
         assert isinstance(annotate, AnnotatePrecision)
@@ -72,10 +70,9 @@ def instrumented(model: Model, target: Target, output: Path, plan: Plan | None =
 
 def build(model: Model, target: Target, output: Path, plan: Plan | None, text_to: Path | None = None) -> Built:
     """Compiles a variant (plan None: fp32) with the flags that turn out fastest here; elsewhere with the usual best ones."""
-    integer = plan is not None and any(choice.precision == "integer" for choice in plan.layers.values())
-    passes = pipeline.quantize(plan) if plan is not None else (StripAnnotations(),)
+    passes = pipeline.quantize(plan) if plan is not None else pipeline.FP32
     source, reports = lowered(model, passes, text_to)
-    candidates = (INTEGER_FLAGS if integer else FLOAT_FLAGS) if target.runs_here else (BEST_FLAGS,)
+    candidates = FLAGS if target.runs_here else (BEST_FLAGS,)
     tried: list[tuple[float, CompileResult, Sequence[str]]] = []
     failure: QuantuneError | None = None
     with tempfile.TemporaryDirectory(prefix=".build-", dir=_made(output.parent)) as scratch:
