@@ -62,7 +62,10 @@ def dequantize(value: ir.Value) -> ir.Value:
 
 
 def storage(value: ir.Value) -> ir.Value:
-    """The i8 that a quantized value is stored as."""
+    """The i8 that a quantized value is stored as; seen through `from_storage`, so that patterns match on it."""
+    op = values.defining(value)
+    if op is not None and op.name == STORAGE:
+        return op.operands[0]
     return _cast(STORAGE, value, build.integer(8))
 
 
