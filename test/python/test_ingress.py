@@ -129,7 +129,15 @@ def export(module: nn.Module, path: Path, dynamic: bool = False) -> Path:
     return path
 
 
-@pytest.mark.parametrize("name", [name for name in zoo.names() if name.endswith("@32")])
+# Between them a residual addition, concatenations, a channel shuffle and depthwise convolutions; no more by
+# default, because each takes seconds to compile.
+QUICK = ("resnet18@32", "squeezenet@32", "shufflenet_v2@32")
+SMALL = [name for name in zoo.names() if name.endswith("@32")]
+
+
+@pytest.mark.parametrize(
+    "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in SMALL]
+)
 def test_fp32_module_equals_pytorch(name: str, tmp_path: Path) -> None:
     model = load_model(f"zoo:{name}")
     module, entry, trained = zoo.load(name)

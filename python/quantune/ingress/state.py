@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import warnings
 from pathlib import Path
 
 import torch
@@ -79,7 +80,9 @@ def _read(path: Path) -> object:
         from safetensors.torch import load_file
 
         return dict(load_file(path))
-    return torch.load(path, map_location="cpu", weights_only=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about the format of files that are refused anyway
+        return torch.load(path, map_location="cpu", weights_only=True)
 
 
 def _line(error: BaseException) -> str:
