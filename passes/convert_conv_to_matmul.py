@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,7 +30,8 @@ class ConvertConvToMatmul(Pass):
         %3 = linalg.matmul ins(%2, %w2 : tensor<64x36xi8>, tensor<36x8xi8>) outs(… : tensor<64x8xi32>)
         %4 = tensor.expand_shape %3 into tensor<1x8x8x8xi32>
 
-    The same in f32: beside integer layers, IREE's direct strided float convolutions take up to 40 times as long.
+    The same in f32: beside integer layers, IREE's direct strided float convolutions take up to 40 times as
+    long.
 
     Left alone: depthwise convolutions, weights that are not constant.
     """
@@ -57,9 +59,20 @@ def _as_matmul(op: ir.Operation, weight: NDArray[Any]) -> ir.Value:
     else:
         gathered = _im2col(op, (kernel_h, kernel_w), strides, dilations)
         columns = build.collapse(gathered, [[0, 1, 2], [3, 4, 5]])
-    init = build.collapse(op.operands[2], [[0, 1, 2], [3]])
-    product = linalg.matmul(columns, build.constant(weight.reshape(-1, weight.shape[3])), outs=[init])
+    flat = build.constant(weight.reshape(-1, weight.shape[3]))
+    product = linalg.matmul(columns, flat, outs=[_start(op.operands[2])])
     return build.expand(product, [[0, 1, 2], [3]], dims)
+
+
+def _start(value: ir.Value) -> ir.Value:
+    """What the sums start from, as a matrix; a fill is made anew, so that code generation sees a fill."""
+    op = values.defining(value)
+    if op is None or op.name != "linalg.fill":
+        return build.collapse(value, [[0, 1, 2], [3]])
+    *pixels, filters = values.shape(value)
+    return linalg.fill(
+        op.operands[0], outs=[build.empty([math.prod(pixels), filters], values.element_type(value))]
+    )
 
 
 def _im2col(op: ir.Operation, kernel: tuple[int, int], strides: list[int], dilations: list[int]) -> ir.Value:

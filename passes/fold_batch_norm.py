@@ -43,8 +43,8 @@ class FoldBatchNorm(Pass):
         %1 = linalg.conv_2d_nchw_fchw ins(%x, %w_scaled) outs(%zero)
         %2 = linalg.generic ins(%1, %bias)    { addf }
 
-    Left alone: a contraction whose weights are not constant or are shared, chains that leave the per-channel
-    form, values with several users.
+    Left alone: a contraction whose weights are not constant, chains that leave the per-channel form, values
+    with several users. Weights that several contractions share are copied first.
     """
 
     def apply(self, module: ir.Module) -> Report:

@@ -176,3 +176,28 @@ func.func @left_alone(%x: tensor<1x1x2x2xf32>, %w: tensor<1x1x1x1xf32>, %m: tens
   %1 = linalg.matmul ins(%m, %m : tensor<2x2xf32>, tensor<2x2xf32>) outs(%s1 : tensor<2x2xf32>) -> tensor<2x2xf32>
   return %0, %1 : tensor<1x1x2x2xf32>, tensor<2x2xf32>
 }
+
+// -----
+
+// Grouped convolutions other than depthwise stay as they are: their input goes back to the model's order, and they are reported.
+
+// CHECK: // channels-last: {"converted": {{[0-9]+}}, "channels_first_left": ["linalg.conv_2d_ngchw_gfchw
+// CHECK-LABEL: func.func @grouped
+// CHECK: %[[MAX:.+]] = linalg.pooling_nhwc_max
+// CHECK: %[[BACK:.+]] = linalg.transpose ins(%{{.+}} : tensor<1x2x2x2x2xf32>) outs(%{{.+}} : tensor<1x2x2x2x2xf32>) permutation = [0, 3, 4, 1, 2]
+// CHECK: linalg.conv_2d_ngchw_gfchw {{.*}}ins(%[[BACK]],
+func.func @grouped(%x: tensor<1x4x4x4xf32>) -> tensor<1x4x2x2xf32> {
+  %w = arith.constant dense<0.5> : tensor<2x2x2x1x1xf32>
+  %zero = arith.constant 0.0 : f32
+  %lowest = arith.constant 0xFF800000 : f32
+  %window = tensor.empty() : tensor<2x2xf32>
+  %e = tensor.empty() : tensor<1x4x2x2xf32>
+  %start = linalg.fill ins(%lowest : f32) outs(%e : tensor<1x4x2x2xf32>) -> tensor<1x4x2x2xf32>
+  %0 = linalg.pooling_nchw_max {strides = dense<2> : tensor<2xi64>} ins(%x, %window : tensor<1x4x4x4xf32>, tensor<2x2xf32>) outs(%start : tensor<1x4x2x2xf32>) -> tensor<1x4x2x2xf32>
+  %1 = tensor.expand_shape %0 [[0], [1, 2], [3], [4]] output_shape [1, 2, 2, 2, 2] : tensor<1x4x2x2xf32> into tensor<1x2x2x2x2xf32>
+  %e1 = tensor.empty() : tensor<1x2x2x2x2xf32>
+  %s1 = linalg.fill ins(%zero : f32) outs(%e1 : tensor<1x2x2x2x2xf32>) -> tensor<1x2x2x2x2xf32>
+  %2 = linalg.conv_2d_ngchw_gfchw ins(%1, %w : tensor<1x2x2x2x2xf32>, tensor<2x2x2x1x1xf32>) outs(%s1 : tensor<1x2x2x2x2xf32>) -> tensor<1x2x2x2x2xf32>
+  %3 = tensor.collapse_shape %2 [[0], [1, 2], [3], [4]] : tensor<1x2x2x2x2xf32> into tensor<1x4x2x2xf32>
+  return %3 : tensor<1x4x2x2xf32>
+}

@@ -62,7 +62,7 @@ def dequantize(value: ir.Value) -> ir.Value:
 
 
 def storage(value: ir.Value) -> ir.Value:
-    """The i8 that a quantized value is stored as; seen through `from_storage`, so that patterns match on it."""
+    """The i8 that a quantized value is stored as; sees through `from_storage`, so that patterns match."""
     op = values.defining(value)
     if op is not None and op.name == STORAGE:
         return op.operands[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 from pathlib import Path
 
@@ -60,4 +61,6 @@ class Workspace:
 
 def to_bytecode(module: ir.Module) -> bytes:
     """Half the size of text, and no float is printed and parsed on the way."""
-    return bytes(module.operation.get_asm(binary=True))
+    buffer = io.BytesIO()
+    module.operation.write_bytecode(buffer)
+    return buffer.getvalue()
