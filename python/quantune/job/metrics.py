@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.metadata
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from quantune.backend.benchmark import cpu_info
+from quantune.backend.benchmark import cpu_info, versions
 from quantune.calibration.histogram import Histogram
 from quantune.calibration.statistics import Statistics
 from quantune.errors import QuantuneError
 from quantune.files import read_json, write_json
 from quantune.graph.model import Layer
-from quantune.job.cache import PACKAGES
 from quantune.job.job import Job
 from quantune.job.modules import Built
 from quantune.numerics import dequantize, layer_weights, quantize
@@ -45,7 +43,9 @@ def update(folder: Path, section: str, value: Any) -> None:
     write_json(folder / "metrics.json", load(folder) | {section: value})
 
 
-def assemble(job: Job, plan: Plan, built: dict[str, Built], sensitivity: Sensitivity | None) -> dict[str, Any]:
+def assemble(
+    job: Job, plan: Plan, built: dict[str, Built], sensitivity: Sensitivity | None
+) -> dict[str, Any]:
     """The sections that do not need labelled data or a benchmark; `built`: variant → what its build says."""
     statistics, graph = job.statistics(), job.model.graph
     variants = {
@@ -72,7 +72,7 @@ def assemble(job: Job, plan: Plan, built: dict[str, Built], sensitivity: Sensiti
         "target": {"name": job.target.name, "cpu": job.target.cpu, "description": job.target.description},
         "strategy": plan.strategy,
         "plan": plan.report,
-        "versions": {name: importlib.metadata.version(name) for name in ("quantune", *PACKAGES)},
+        "versions": versions(),
         "cpu": cpu_info(),
         "calibration": {
             "dataset": statistics.dataset,
@@ -87,7 +87,9 @@ def assemble(job: Job, plan: Plan, built: dict[str, Built], sensitivity: Sensiti
     }
 
 
-def _layer(layer: Layer, plan: Plan, statistics: Statistics, sensitivity: Sensitivity | None) -> dict[str, Any]:
+def _layer(
+    layer: Layer, plan: Plan, statistics: Statistics, sensitivity: Sensitivity | None
+) -> dict[str, Any]:
     choice = plan.layers[layer.name]
     metrics = sensitivity.layers[layer.name] if sensitivity is not None else LayerSensitivity()
     return {

@@ -1,0 +1,161 @@
+"""`quantune compile`: the main job, from a trained model to a compiled module."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from quantune.cli import jobs, options
+from quantune.cli.output import Output
+from quantune.errors import QuantuneError
+
+if TYPE_CHECKING:
+    from quantune.job import Job
+    from quantune.plan.schema import Plan
+
+EXAMPLES = """Examples:
+
+quantune compile net.py:make --weights net.safetensors --calibration photos/ -o out
+
+quantune compile zoo:resnet18 --calibration random:4 --target cortex-a72 -o out
+
+quantune compile net.py:make --weights net.safetensors --calibration photos/ --plan edited.json -o out"""
+
+CHECKED_IMAGES = 16
+QUICK_ROUNDS = 5
+
+
+def command(
+    model: options.Model,
+    calibration: options.Calibration,
+    folder: Annotated[
+        Path, typer.Option("-o", "--output", metavar="DIR", help="output folder", show_default=False)
+    ],
+    weights: options.Weights = None,
+    strategy: options.Strategy = None,
+    plan: Annotated[
+        Path | None, typer.Option("--plan", metavar="FILE", help="an edited plan.json instead of a strategy")
+    ] = None,
+    target: options.Target = "host",
+    max_drop_sqnr: options.MaxDrop = None,
+    menu: options.Menu = None,
+    observer: options.Observer = "mse",
+    images: options.Images = options.IMAGES,
+    compare: Annotated[bool, typer.Option("--compare", help="build uniform int8 as well")] = False,
+    input_shape: options.InputShape = None,
+    as_json: options.Json = False,
+) -> None:
+    """Compile a trained CNN to a mixed-precision IREE module.
+
+    Calibrates, measures sensitivity, plans and compiles; then checks the module against fp32 on calibration
+    images and compares their speed, if the target is this machine. DIR gets model.vmfb, model.quantized.mlir,
+    plan.json and metrics.json. Finished steps are kept in DIR and not repeated.
+    """
+    if plan is not None and strategy is not None:
+        raise QuantuneError(
+            f"--plan {plan} and --strategy {strategy} exclude each other: a plan says all; leave one out"
+        )
+    chosen = "plan" if plan is not None else options.checked_strategy(strategy or "v2")
+    options.only_for_v2("--plan" if plan is not None else chosen, max_drop_sqnr, menu)
+    widths = options.parse_menu(menu)
+    if plan is not None:
+        _readable(plan)
+    shape = options.parse_shape(input_shape)
+    options.at_least_one(images, "--images")
+    options.checked_target(target)
+    options.checked_observer(observer)
+
+    from quantune.job.folder import JobOptions, made, save_job
+    from quantune.plan.edit import load_plan
+
+    output = Output(as_json)
+    asked = JobOptions(model, calibration, str(weights) if weights else None, shape, target, observer, images)
+    with made(folder):
+        job = jobs.begin(asked, folder, output)
+        decided = (
+            load_plan(plan, job.model.graph) if plan else jobs.make_plan(job, chosen, widths, max_drop_sqnr)
+        )
+        variant = "plan" if plan is not None else jobs.VARIANTS[chosen]
+        found = _build(job, variant, decided, compare)
+        job.ship(variant, decided)
+        save_job(job, asked, list(found["variants"]), variant)
+        _measure(job, found)
+        found["commands"] = _commands(asked, folder, strategy, plan, max_drop_sqnr, menu, compare)
+        found = jobs.write_metrics(folder, found)
+    _print(output, job, found, variant)
+
+
+def _readable(plan: Path) -> None:
+    """A plan that cannot be read, or of another schema, is found before the model is imported."""
+    from quantune.plan.schema import read_plan_json
+
+    read_plan_json(plan)
+
+
+def _build(job: Job, variant: str, plan: Plan, compare: bool) -> dict[str, Any]:
+    """Compiles fp32, what was chosen, and uniform int8 if asked for; returns the metrics of all."""
+    built = {"fp32": job.build("fp32", None, with_text=variant == "fp32")}
+    if compare and variant != "int8":
+        built["int8"] = job.build("int8", job.plan("uniform-int8"))
+    if variant != "fp32":
+        built[variant] = job.build(variant, plan, with_text=True)
+    return jobs.assembled(job, plan, built)
+
+
+def _measure(job: Job, found: dict[str, Any]) -> None:
+    """Adds accuracy on a few calibration images and quick latencies, unless these modules have theirs."""
+    found |= jobs.measured_before(job.folder, found)
+    if not job.target.runs_here:
+        return
+    variants = list(found["variants"])
+    if not set(variants) <= set(found.get("evaluation") or {}):
+        found["evaluation"] = job.evaluate(variants, job.calibration.limited(CHECKED_IMAGES))
+    if not found.get("benchmark"):
+        found |= jobs.benchmarked(job, variants, threads=1, rounds=QUICK_ROUNDS, iree=False, profile=False)
+
+
+def _commands(asked: Any, folder: Path, *extra: Any) -> list[str]:
+    strategy, plan, max_drop, menu, compare = extra
+    shape = ",".join(map(str, asked.input_shape)) if asked.input_shape else None
+    given = {
+        "--weights": asked.weights,
+        "--calibration": asked.calibration,
+        "--strategy": strategy,
+        "--plan": plan,
+        "--target": asked.target,
+        "--max-drop-sqnr": max_drop,
+        "--menu": menu,
+        "--observer": asked.observer,
+        "--images": asked.images,
+        "--input-shape": shape,
+    }
+    words = [str(word) for option, value in given.items() if value is not None for word in (option, value)]
+    line = shlex.join(
+        ["quantune", "compile", asked.model, *words, *(["--compare"] if compare else []), "-o", str(folder)]
+    )
+    here = shlex.quote(str(folder))
+    return [line, f"quantune eval {here} --data DATA", f"quantune bench {here}", f"quantune report {here}"]
+
+
+def _print(output: Output, job: Job, found: dict[str, Any], variant: str) -> None:
+    from quantune.report.console import summary_table, verdicts
+
+    precisions = [layer["precision"] for layer in found["layers"]]
+    counts = {kind: precisions.count(kind) for kind in ("integer", "float")}
+    files = [
+        str(job.folder / name) for name in ("model.vmfb", "model.quantized.mlir", "plan.json", "metrics.json")
+    ]
+    output.show(summary_table(found), *verdicts(found))
+    if not job.target.runs_here:
+        output.show(f"{job.target.name} modules do not run on this machine: nothing was checked or timed.")
+    output.show(f"{variant}: {counts['integer']} layers in integers, {counts['float']} in f32.")
+    output.show(f"Written: {', '.join(files)}")
+    keys = ("model", "target", "strategy", "plan", "calibration", "variants", "evaluation", "benchmark")
+    output.result(
+        {"folder": str(job.folder), "variant": variant, "files": files, "layers": counts}
+        | {key: found.get(key) for key in keys}
+        | {"verdicts": verdicts(found)}
+    )

@@ -1,0 +1,138 @@
+"""What the commands do alike with jobs: begin one with its warnings, measure, keep metrics.json complete."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from quantune.cli.output import Output
+from quantune.errors import QuantuneError
+
+if TYPE_CHECKING:
+    from quantune.job import Job
+    from quantune.job.folder import JobOptions
+    from quantune.job.modules import Built
+    from quantune.plan.schema import Plan
+
+JOBS = Path("build/jobs")
+"""Where the commands that are given no output folder keep what they compute."""
+VARIANTS = {"v2": "v2", "uniform-int8": "int8", "fp32": "fp32"}
+"""Strategy → name of the variant that it makes."""
+
+
+def default_folder(model: str, target: str = "host") -> Path:
+    """build/jobs/<model>, one folder a target."""
+    name = re.sub(r"[^\w@.+-]+", "_", model.removeprefix("zoo:")).strip("._")
+    return JOBS / (name if target == "host" else f"{name}-{target}")
+
+
+def is_folder(argument: str) -> bool:
+    """Whether a MODEL-or-DIR is a folder; raises QuantuneError for what looks like one that is missing."""
+    path = Path(argument)
+    if path.is_dir():
+        return True
+    if not argument.startswith("zoo:") and not re.search(
+        r"\.(py:\w+|py|pt2|mlir|mlirbc|pt|pth|safetensors|ckpt)$", argument
+    ):
+        raise QuantuneError(
+            f"{argument} is neither a folder made by `quantune compile` nor a model "
+            "(zoo:NAME, file.py:factory, file.pt2, file.mlir)"
+        )
+    return False
+
+
+def begin(options: JobOptions, folder: Path, output: Output) -> Job:
+    """The job, with a warning where its figures will mean less than they seem to."""
+    from quantune.job.folder import start_job
+
+    job = start_job(options, folder, output.progress)
+    warn_of_random(job, options.calibration, output)
+    return job
+
+
+def warn_of_random(job: Job, data: str, output: Output) -> None:
+    """Untrained weights, made-up calibration data."""
+    if not job.model.trained:
+        output.warn(
+            f"the weights of {job.model.spec} are random, not trained: speed and size are real, accuracy "
+            "is not; give trained ones with --weights"
+        )
+    if job.calibration.is_random:
+        output.warn(
+            f"{data} is noise: ranges and accuracy will differ on real images; "
+            "calibrate on images like those in use"
+        )
+
+
+def make_plan(job: Job, strategy: str, menu: Sequence[int], max_drop_db: float | None) -> Plan:
+    """What the strategy decides."""
+    return job.plan(strategy, menu, 1.0 if max_drop_db is None else max_drop_db)
+
+
+def benchmarked(
+    job: Job, variants: Sequence[str], threads: int, rounds: int, iree: bool, profile: bool
+) -> dict[str, Any]:
+    """The sections "benchmark" and "dispatches" of the metrics.
+
+    Dispatches are profiled when asked for, and where a quantized variant turns out slower than fp32: then
+    the verdicts name what costs it.
+    """
+    found = job.benchmark(variants, threads, iree, rounds)
+    ours = {row["variant"]: row["latency_ms"] for row in found["rows"] if row["system"] == "quantune"}
+    slower = [name for name, latency in ours.items() if latency > ours["fp32"]]
+    chosen = list(ours) if profile else ["fp32", *slower] if slower else []
+    return {"benchmark": found, "dispatches": {name: _dispatches(job, name) for name in chosen}}
+
+
+def _dispatches(job: Job, variant: str) -> list[dict[str, Any]]:
+    from quantune.backend.dispatches import time_dispatches
+
+    job.progress.start(f"profiling the dispatches of {variant}")
+    try:
+        return [asdict(found) for found in time_dispatches(job.variant_path(variant))]
+    finally:
+        job.progress.finish()
+
+
+def assembled(job: Job, plan: Plan, built: dict[str, Built]) -> dict[str, Any]:
+    """The metrics of what was compiled, as JSON reads them back."""
+    from quantune.job import metrics
+
+    statistics = job.statistics()
+    known = plan.strategy == "v2" or (job.folder / "sensitivity.json").exists()
+    sensitivity = job.sensitivity(statistics) if known else None
+    found: dict[str, Any] = json.loads(json.dumps(metrics.assemble(job, plan, built, sensitivity)))
+    return found
+
+
+def measured_before(folder: Path, found: dict[str, Any]) -> dict[str, Any]:
+    """What metrics.json holds beyond `found`, if it is about the same modules; else nothing."""
+    from quantune.job import metrics
+
+    try:
+        old = metrics.load(folder)
+    except QuantuneError:
+        return {}
+    same = all(old.get(section) == value for section, value in found.items())
+    return {section: value for section, value in old.items() if section not in found} if same else {}
+
+
+def merged_evaluation(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    """Results on the same data are kept beside each other; results on other data are replaced."""
+    data = {(result["data"], result["images"]) for result in new.values()}
+    return {name: r for name, r in old.items() if (r.get("data"), r.get("images")) in data} | new
+
+
+def write_metrics(folder: Path, found: dict[str, Any]) -> dict[str, Any]:
+    """Writes metrics.json with the verdicts that follow from it; returns what was written."""
+    from quantune.files import write_json
+    from quantune.report.verdicts import verdicts
+
+    if found.get("benchmark"):
+        found = found | {"benchmark": found["benchmark"] | {"verdicts": verdicts(found)}}
+    write_json(folder / "metrics.json", found)
+    return found

@@ -1,0 +1,136 @@
+"""Arguments and options that several commands share, and their checks; nothing heavy is imported."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from quantune.errors import QuantuneError
+
+IMAGES = 64
+"""Calibration images unless --images says otherwise: more rarely change a range, and time grows with them."""
+
+Model = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODEL", help="zoo:NAME, file.py:factory, file.pt2 or file.mlir", show_default=False
+    ),
+]
+Calibration = Annotated[
+    str,
+    typer.Option(
+        "--calibration",
+        metavar="DATA",
+        show_default=False,
+        help="a folder of images, an .npz, fashion-mnist, package:NAME or random:N",
+    ),
+]
+Weights = Annotated[
+    Path | None,
+    typer.Option(
+        "--weights", metavar="FILE", help="safetensors or a state dict, for zoo:NAME and file.py:factory"
+    ),
+]
+Target = Annotated[
+    str,
+    typer.Option("--target", metavar="NAME", help="host, x86-64-avx2, cortex-a53, cortex-a72 or cortex-a55"),
+]
+Observer = Annotated[
+    str,
+    typer.Option(
+        "--observer", metavar="NAME", help="how ranges are chosen: mse, min-max, percentile or entropy"
+    ),
+]
+Images = Annotated[
+    int, typer.Option("--images", metavar="N", help="calibrate on at most so many, spread over the data")
+]
+InputShape = Annotated[
+    str | None,
+    typer.Option("--input-shape", metavar="C,H,W", help="where the model does not say, or another size"),
+]
+Strategy = Annotated[
+    str | None,
+    typer.Option("--strategy", metavar="NAME", help="v2 (default), uniform-int8 or fp32", show_default=False),
+]
+MaxDrop = Annotated[
+    float | None,
+    typer.Option(
+        "--max-drop-sqnr",
+        metavar="DB",
+        help="v2: how far the predicted SQNR may fall below uniform int8's (default 1)",
+        show_default=False,
+    ),
+]
+Menu = Annotated[
+    str | None,
+    typer.Option("--menu", metavar="BITS", help="v2: weight bits to choose from, such as 8,6,4 (default 8)"),
+]
+Json = Annotated[bool, typer.Option("--json", help="print one JSON document on standard output")]
+
+
+def one_of(value: str, choices: Iterable[str], what: str) -> str:
+    """`value` itself; raises QuantuneError with near matches unless it is among `choices`."""
+    known = list(choices)
+    if value in known:
+        return value
+    near = difflib.get_close_matches(value.lower().replace("_", "-"), known, n=3, cutoff=0.4)
+    hint = f"did you mean {' or '.join(near)}?" if near else f"choose one of {', '.join(known)}"
+    raise QuantuneError(f"unknown {what} {value!r}; {hint}")
+
+
+def checked_target(name: str) -> str:
+    from quantune import targets
+
+    return one_of(name, targets.names(), "target")
+
+
+def checked_observer(name: str) -> str:
+    from quantune.calibration.observers import OBSERVERS
+
+    return one_of(name, OBSERVERS, "observer")
+
+
+def checked_strategy(name: str) -> str:
+    from quantune.plan.strategies import STRATEGIES
+
+    return one_of(name, STRATEGIES, "strategy")
+
+
+def parse_shape(text: str | None) -> tuple[int, int, int] | None:
+    """'3,224,224' or '3x224x224' → (3, 224, 224)."""
+    if text is None:
+        return None
+    match = re.fullmatch(r"([1-9]\d*)[,x]([1-9]\d*)[,x]([1-9]\d*)", text.replace(" ", ""))
+    if match is None:
+        raise QuantuneError(f"--input-shape is C,H,W, three positive numbers such as 3,224,224, not {text!r}")
+    return int(match[1]), int(match[2]), int(match[3])
+
+
+def parse_menu(text: str | None) -> tuple[int, ...]:
+    """'8,6,4' → (8, 6, 4), widest first."""
+    if text is None:
+        return (8,)
+    parts = [part.strip() for part in text.split(",")]
+    if not all(re.fullmatch("[2-8]", part) for part in parts):
+        raise QuantuneError(f"--menu is a list of weight bits from 2 to 8, such as 8,6,4, not {text!r}")
+    return tuple(sorted({int(part) for part in parts}, reverse=True))
+
+
+def at_least_one(value: int, option: str) -> int:
+    if value < 1:
+        raise QuantuneError(f"{option} must be at least 1, not {value}")
+    return value
+
+
+def only_for_v2(strategy: str, max_drop: float | None, menu: str | None) -> None:
+    """Raises QuantuneError for settings that the strategy would not look at, or that make no sense."""
+    for option, value in (("--max-drop-sqnr", max_drop), ("--menu", menu)):
+        if value is not None and strategy != "v2":
+            raise QuantuneError(f"{option} is a setting of strategy v2; leave it out with {strategy}")
+    if max_drop is not None and not 0 <= max_drop < float("inf"):
+        raise QuantuneError(f"--max-drop-sqnr must be 0 dB or more, not {max_drop:g}")
