@@ -11,13 +11,12 @@ from iree.compiler.dialects import arith, linalg
 from numpy.typing import NDArray
 
 from quantune.errors import UnsupportedError
-from quantune.graph.extract import anchor_of, epilogue_facts, layer_operations
-from quantune.graph.model import Layer
+from quantune.graph.extract import anchor_of, layer_operations
 from quantune.ir import build, match, quant, values
-from quantune.numerics.epilogue import add_epilogue, average_epilogue, contraction_epilogue
-from quantune.numerics.weights import quantize_weights
-from quantune.passes.base import Pass, Report, cleanup
+from quantune.numerics.epilogue import add_epilogue, average_epilogue
+from quantune.passes.base import Pass, Report, tidy
 from quantune.passes.emit_epilogue import emit_epilogue
+from quantune.passes.integer_group import IntegerGroup
 from quantune.plan.schema import Quantization
 
 
@@ -55,79 +54,16 @@ class LowerToInteger(Pass):
             if quant.precision_of(anchor) != "integer" or rule is None:
                 continue
             with ir.InsertionPoint(group[-1]), anchor.location:
-                rule(_Group(group, anchor))
+                rule(IntegerGroup(group, anchor))
             lowered[anchor.name] = lowered.get(anchor.name, 0) + 1
-        cleanup(module)
+        tidy(module)  # no more: the pairs that are left round, and canonicalization would fold them
         return {"lowered": lowered}
 
 
-class _Group:
-    """A layer's operations with what the lowering asks about them."""
-
-    def __init__(self, ops: list[ir.Operation], anchor: ir.Operation) -> None:
-        self.ops, self.anchor, self.result = ops, anchor, ops[-1].results[0]
-        self.bias, self.residual, self.clamp = epilogue_facts(ops, anchor)
-        self.quantize = next((u for u in values.users(self.result) if u.name == quant.QUANTIZE), None)
-
-    @property
-    def output(self) -> Quantization | None:
-        kind = None if self.quantize is None else values.element_type(self.quantize.results[0])
-        return None if kind is None else quant.activation_quantization(kind)
-
-    def source(self, operand: ir.Value) -> tuple[ir.Value, Quantization]:
-        """(storage, quantization) of a dequantized operand."""
-        quantized = quant.quantized_source(operand)
-        if quantized is None:
-            raise UnsupportedError(
-                f"{values.describe(self.anchor)} is planned integer, but its input is not quantized; "
-                "make it float"
-            )
-        return quant.storage(quantized), quant.activation_quantization(values.element_type(quantized))
-
-    def finish(self, value: ir.Value) -> None:
-        """Puts the new result, storage or f32, in the place of the old."""
-        if self.quantize is None:
-            self.result.replace_all_uses_with(value)
-            return
-        quantized = self.quantize.results[0]
-        quantized.replace_all_uses_with(quant.from_storage(value, values.element_type(quantized)))
-        self.quantize.erase()
-
-
-def _contraction(group: _Group) -> None:
-    anchor = group.anchor
-    stored, source = group.source(anchor.operands[0])
-    weight, scales = _quantized_weight(anchor)
-    accumulated, sums = _accumulate(anchor, stored, weight, source)
-    residual, residual_quantization = None, None
-    if (other := _residual_value(group)) is not None:
-        residual = other
-        if quant.quantized_source(other) is not None:
-            residual, residual_quantization = group.source(other)
-    layer = Layer(
-        name=str(values.layer_of(anchor)),
-        kind="conv2d",
-        inputs=(),
-        output_shape=(),
-        clamp=group.clamp,
-        residual=residual is not None,
-        bias=group.bias,
-    )
-    epilogue = contraction_epilogue(layer, weight, scales, source, residual_quantization, group.output)
-    group.finish(emit_epilogue(accumulated, epilogue, sums, residual))
-
-
-def _quantized_weight(anchor: ir.Operation) -> tuple[NDArray[np.int8], NDArray[np.float64]]:
-    quantized = quant.quantized_source(anchor.operands[1])
-    cast = None if quantized is None else values.defining(quantized)
-    constant = None if cast is None else values.constant(cast.operands[0])
-    if quantized is None or constant is None:
-        raise UnsupportedError(
-            f"{values.describe(anchor)} is planned integer, but its weights are not quantized; run insert-qdq"
-        )
-    bits, scales = quant.weight_quantization(values.element_type(quantized))
-    exact = np.asarray(scales)
-    return quantize_weights(constant.astype(np.float32, copy=False), exact, bits), exact
+def _contraction(group: IntegerGroup) -> None:
+    parts = group.contraction()
+    accumulated, sums = _accumulate(group.anchor, parts.stored, parts.weight, parts.source)
+    group.finish(emit_epilogue(accumulated, parts.epilogue, sums, parts.residual))
 
 
 def _accumulate(
@@ -167,16 +103,7 @@ def _shifted(stored: ir.Value) -> ir.Value:
     return build.pad(inner, low, high, build.scalar((int(filler) & 0xFF) - 128, build.integer(8)))
 
 
-def _residual_value(group: _Group) -> ir.Value | None:
-    value = group.anchor.results[0]
-    for op in group.ops[group.ops.index(group.anchor) + 1 :]:
-        if match.bias_operand(op, value) is None and (other := match.residual_operand(op, value)) is not None:
-            return other
-        value = op.results[0]
-    return None
-
-
-def _average(group: _Group) -> None:
+def _average(group: IntegerGroup) -> None:
     anchor = group.anchor
     stored, source = group.source(anchor.operands[0])
     wide = build.elementwise(
@@ -199,13 +126,13 @@ def _average(group: _Group) -> None:
     group.finish(emit_epilogue(total, epilogue))
 
 
-def _add(group: _Group) -> None:
+def _add(group: IntegerGroup) -> None:
     (a, source_a), (b, source_b) = (group.source(v) for v in values.inputs(group.anchor))
     wide = build.elementwise([a], build.integer(32), lambda x: arith.ExtUIOp(build.integer(32), x).result)
     group.finish(emit_epilogue(wide, add_epilogue(source_a, source_b, group.output, group.clamp), None, b))
 
 
-def _rule(anchor: ir.Operation) -> Callable[[_Group], None] | None:
+def _rule(anchor: ir.Operation) -> Callable[[IntegerGroup], None] | None:
     if anchor.name in match.CONTRACTIONS:
         return _contraction
     if anchor.name == "linalg.pooling_nhwc_sum" or match.spatial_sum(anchor) is not None:

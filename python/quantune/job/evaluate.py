@@ -14,7 +14,9 @@ from quantune.progress import Progress, track
 from quantune.sensitivity.metrics import Noise
 
 
-def evaluate(runners: Mapping[str, Runner], dataset: Dataset, progress: Progress) -> dict[str, dict[str, Any]]:
+def evaluate(
+    runners: Mapping[str, Runner], dataset: Dataset, progress: Progress
+) -> dict[str, dict[str, Any]]:
     """Runs every image through every variant; `runners` must hold "fp32", which the others are compared with.
 
     Returns variant → {"images", "fp32_top1", "top1", "agreement", "sqnr_db"}; accuracies are fractions, null without labels.
@@ -31,7 +33,9 @@ def evaluate(runners: Mapping[str, Runner], dataset: Dataset, progress: Progress
         results = {name: runner.run([sample.image]) for name, runner in runners.items()}
         exact = results["fp32"]
         if sample.label is not None and sample.label >= exact[0].size:
-            raise QuantuneError(f"{sample.name} has label {sample.label}, but the model has {exact[0].size} classes")
+            raise QuantuneError(
+                f"{sample.name} has label {sample.label}, but the model has {exact[0].size} classes"
+            )
         for name, outputs in results.items():
             for x, y in zip(exact, outputs, strict=True):
                 noise[name].add(x, y)

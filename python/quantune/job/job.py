@@ -40,7 +40,13 @@ class Job:
     """One model, one target, one calibration set, one folder."""
 
     def __init__(
-        self, model: Model, target: Target, folder: Path, calibration: Dataset, observer: str = "mse", progress: Progress | None = None
+        self,
+        model: Model,
+        target: Target,
+        folder: Path,
+        calibration: Dataset,
+        observer: str = "mse",
+        progress: Progress | None = None,
     ) -> None:
         self.model, self.target, self.folder = model, target, folder
         self.calibration, self.observer = calibration, observers.find(observer)
@@ -86,7 +92,10 @@ class Job:
         request = self._request(self.quantizations(statistics))
         if strategy == "v2":
             request = dataclasses.replace(
-                request, sensitivity=self.sensitivity(statistics), menu=tuple(menu), max_drop_sqnr_db=max_drop_sqnr_db
+                request,
+                sensitivity=self.sensitivity(statistics),
+                menu=tuple(menu),
+                max_drop_sqnr_db=max_drop_sqnr_db,
             )
         return find(strategy)(request)
 
@@ -139,15 +148,21 @@ class Job:
             found[name] = path
         return found
 
-    def benchmark(self, variants: Sequence[str], threads: int = 1, iree: bool = True, rounds: int = 20) -> dict[str, Any]:
+    def benchmark(
+        self, variants: Sequence[str], threads: int = 1, iree: bool = True, rounds: int = 20
+    ) -> dict[str, Any]:
         """Interleaved latencies of the variants and of plain IREE: {"cpu", "versions", "rows"}."""
         self._needs_host("benchmark")
         image = np.ascontiguousarray(next(iter(self.calibration)).image)
         entries = [
-            BenchEntry(self.model.name, "quantune", name, self.variant_path(name), [image]) for name in dict.fromkeys(["fp32", *variants])
+            BenchEntry(self.model.name, "quantune", name, self.variant_path(name), [image])
+            for name in dict.fromkeys(["fp32", *variants])
         ]
         if iree:
-            entries += [BenchEntry(self.model.name, "iree", name, path, [image]) for name, path in self.baselines().items()]
+            entries += [
+                BenchEntry(self.model.name, "iree", name, path, [image])
+                for name, path in self.baselines().items()
+            ]
         self.progress.start(f"benchmarking {len(entries)} modules, {threads} thread(s)")
         try:
             return to_json(benchmark(entries, threads, rounds=rounds))
@@ -173,12 +188,16 @@ class Job:
 
     def _needs_host(self, what: str) -> None:
         if not self.target.runs_here:
-            raise QuantuneError(f"cannot {what} {self.target.name} modules on this machine; run it there, or use --target host")
+            raise QuantuneError(
+                f"cannot {what} {self.target.name} modules on this machine; run it there, or use --target host"
+            )
 
 
 def _decisions(plan: Plan) -> object:
     """What of a plan changes the module."""
-    layers = {name: (c.precision, c.output, c.weight_bits, c.weight_scales) for name, c in plan.layers.items()}
+    layers = {
+        name: (c.precision, c.output, c.weight_bits, c.weight_scales) for name, c in plan.layers.items()
+    }
     return plan.inputs, layers
 
 

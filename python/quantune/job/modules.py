@@ -25,7 +25,12 @@ from quantune.plan.schema import Plan
 from quantune.targets import Target
 
 # Which of these is faster depends on the network (ResNet18 int8: tiling early 30 ms, late 37 ms; MobileNetV2: 12.3 and 10.2).
-FLAGS = (BEST_FLAGS, ("--iree-opt-level=O3", "--iree-global-opt-data-tiling", "--iree-llvmcpu-enable-ukernels=all"))
+FLAGS = (
+    BEST_FLAGS,
+    ("--iree-opt-level=O3", "--iree-global-opt-data-tiling", "--iree-llvmcpu-enable-ukernels=all"),
+)
+# Code generation gives up on some shapes ("large vector sizes", "exceeded stack allocation limit") with both, never with its defaults.
+FALLBACK_FLAGS: tuple[str, ...] = ()
 # Compiled once, run a few times: O0 compiles in a third of the time, and flags change no integer. A result both kept in integers
 # and returned in float makes IREE's tiles larger than its usual 32 KiB of stack.
 INSTRUMENTED_FLAGS = ("--iree-opt-level=O0", "--iree-llvmcpu-stack-allocation-limit=1048576")
@@ -44,7 +49,9 @@ class Built:
     reports: dict[str, Any] = field(default_factory=dict)
 
 
-def lowered(model: Model, passes: Sequence[Pass], text_to: Path | None = None) -> tuple[bytes, dict[str, Any]]:
+def lowered(
+    model: Model, passes: Sequence[Pass], text_to: Path | None = None
+) -> tuple[bytes, dict[str, Any]]:
     """The reference module after `passes`, as bytecode, with the passes' reports; `text_to` also gets it as text."""
     with Workspace() as workspace:
         module = workspace.load(model.reference_path)
@@ -69,7 +76,9 @@ def instrumented(model: Model, target: Target, output: Path, plan: Plan | None =
     return [*outputs, *reports["instrument"]["outputs"]]
 
 
-def build(model: Model, target: Target, output: Path, plan: Plan | None, text_to: Path | None = None) -> Built:
+def build(
+    model: Model, target: Target, output: Path, plan: Plan | None, text_to: Path | None = None
+) -> Built:
     """Compiles a variant (plan None: fp32) with the flags that turn out fastest here; elsewhere with the usual best ones."""
     passes = pipeline.quantize(plan) if plan is not None else pipeline.FP32
     source, reports = lowered(model, passes, text_to)
@@ -77,10 +86,14 @@ def build(model: Model, target: Target, output: Path, plan: Plan | None, text_to
     tried: list[tuple[float, CompileResult, Sequence[str]]] = []
     failure: QuantuneError | None = None
     with tempfile.TemporaryDirectory(prefix=".build-", dir=_made(output.parent)) as scratch:
-        for number, flags in enumerate(candidates):
+        for number, flags in enumerate([*candidates, FALLBACK_FLAGS]):
+            if tried and flags is FALLBACK_FLAGS:
+                break
             try:
                 result = compile_module(source, Path(scratch) / f"{output.stem}.{number}.vmfb", target, flags)
-            except QuantuneError as error:  # code generation fails on some shapes with one way of tiling and not the other
+            except (
+                QuantuneError
+            ) as error:  # code generation fails on some shapes with one way of tiling and not the other
                 failure = QuantuneError(str(error).split("; see ")[0])
                 continue
             tried.append((_seconds(result.path, model) if len(candidates) > 1 else 0.0, result, flags))

@@ -1,0 +1,82 @@
+// Quantized convolution for AVX2: products of u8 and s8 summed in 16-bit lanes for as long as the compiler has proved it safe.
+//
+// `vpmaddubsw` adds pairs of products in saturating 16-bit lanes; widening every such sum to 32 bits costs as much as the product. The
+// flush schedule (see `prove-accumulators`) lists, per tile and run, after how many steps of four operands the lanes may overflow, so that
+// they are widened only then. The proof makes this exact: no pair saturates and no lane sum leaves 16 bits.
+#define SYMBOL(name) quantune_##name##_avx2
+#define TILE_ROWS 6
+#include <immintrin.h>
+
+#include "../common.h"
+#include "../qconv_params.h"
+
+INLINE __m256i load(const void *p) { return _mm256_loadu_si256((const __m256i *)p); }
+INLINE void store(void *p, __m256i v) { _mm256_storeu_si256((__m256i *)p, v); }
+
+INLINE __m256i broadcast(const u8 *p) {
+  i32 word;
+  __builtin_memcpy(&word, p, 4);
+  return _mm256_set1_epi32(word);
+}
+
+INLINE void multiply_rows(const int rows, const u8 *const *operands, const s8 *w, const u8 *schedule, i64 runs, i64 run_stride, i32 *sums) {
+  const u8 *a[TILE_ROWS];
+  const __m256i ones = _mm256_set1_epi16(1);
+  for (int i = 0; i < rows; i++) a[i] = operands[i];
+  for (int i = 0; i < rows * 16; i += 8) store(sums + i, _mm256_setzero_si256());
+  for (; runs; runs--) {
+    i64 k = 0;
+    int groups = schedule[0] | schedule[1] << 8;
+    for (schedule += 2; groups; groups--) {
+      const i64 end = k + 4 * (i64)*schedule++;
+      __m256i lanes[TILE_ROWS][2];
+      const __m256i w0 = load(w), w1 = load(w + 32);
+      for (int i = 0; i < rows; i++) {
+        const __m256i x = broadcast(a[i] + k);
+        lanes[i][0] = _mm256_maddubs_epi16(x, w0), lanes[i][1] = _mm256_maddubs_epi16(x, w1);
+      }
+      // Without this, LLVM rebases all row pointers at every flush and spills them (a third of the speed on 64 channels).
+      k += 4, w += 64;
+      __asm__("" : "+r"(k));
+#pragma clang loop unroll(disable)
+      while (k != end) {
+        const __m256i v0 = load(w), v1 = load(w + 32);
+        for (int i = 0; i < rows; i++) {
+          const __m256i x = broadcast(a[i] + k);
+          lanes[i][0] = _mm256_add_epi16(lanes[i][0], _mm256_maddubs_epi16(x, v0));
+          lanes[i][1] = _mm256_add_epi16(lanes[i][1], _mm256_maddubs_epi16(x, v1));
+        }
+        k += 4, w += 64;
+        __asm__("" : "+r"(k));
+      }
+      for (int i = 0; i < rows; i++)
+        for (int j = 0; j < 2; j++) {
+          i32 *sum = sums + i * 16 + j * 8;
+          store(sum, _mm256_add_epi32(load(sum), _mm256_madd_epi16(lanes[i][j], ones)));
+        }
+    }
+    for (int i = 0; i < rows; i++) a[i] += run_stride;
+  }
+}
+
+#define ROWS(n)                                                                                                                   \
+  OUTLINE void multiply_##n(const u8 *const *a, const s8 *w, const u8 *s, i64 runs, i64 stride, i32 *sums) {                       \
+    multiply_rows(n, a, w, s, runs, stride, sums);                                                                                \
+  }
+ROWS(1) ROWS(2) ROWS(3) ROWS(4) ROWS(5) ROWS(6)
+
+INLINE void multiply_tile(const u8 *const *operands, const s8 *weights, const u8 *schedule, i64 runs, i64 run_bytes, i64 run_stride,
+                          i64 count, i32 *sums) {
+  (void)run_bytes;  // the schedule's lengths add up to it
+  switch (count) {
+    case 6: multiply_6(operands, weights, schedule, runs, run_stride, sums); break;
+    case 5: multiply_5(operands, weights, schedule, runs, run_stride, sums); break;
+    case 4: multiply_4(operands, weights, schedule, runs, run_stride, sums); break;
+    case 3: multiply_3(operands, weights, schedule, runs, run_stride, sums); break;
+    case 2: multiply_2(operands, weights, schedule, runs, run_stride, sums); break;
+    default: multiply_1(operands, weights, schedule, runs, run_stride, sums);
+  }
+}
+
+#include "../store_tile_x86.h"
+#include "../qconv_driver.h"

@@ -1,0 +1,61 @@
+// Quantized convolution for AVX-512 with VNNI: `vpdpbusd` multiplies u8 by s8 and adds four products to a 32-bit lane, exactly.
+//
+// One register holds a tile's 16 columns; twelve rows keep both multipliers busy (latency 5, two a cycle) and still leave registers.
+// No flush schedule is needed, and no narrower weights: plain int8 is the fastest here.
+#define SYMBOL(name) quantune_##name##_avx512vnni
+#define TILE_ROWS 12
+#include <immintrin.h>
+
+#include "../common.h"
+#include "../qconv_params.h"
+
+INLINE __m512i broadcast(const u8 *p) {
+  i32 word;
+  __builtin_memcpy(&word, p, 4);
+  return _mm512_set1_epi32(word);
+}
+
+INLINE void multiply_rows(const int rows, const u8 *const *operands, const s8 *w, i64 runs, i64 run_bytes, i64 run_stride, i32 *sums) {
+  const u8 *a[TILE_ROWS];
+  __m512i lanes[TILE_ROWS];
+  for (int i = 0; i < rows; i++) a[i] = operands[i], lanes[i] = _mm512_setzero_si512();
+  for (; runs; runs--) {
+    i64 k = 0;
+#pragma clang loop unroll(disable)
+    while (k != run_bytes) {
+      const __m512i v = _mm512_loadu_si512(w);
+      for (int i = 0; i < rows; i++) lanes[i] = _mm512_dpbusd_epi32(lanes[i], broadcast(a[i] + k), v);
+      k += 4, w += 64;
+      __asm__("" : "+r"(k));  // keeps the row pointers where they are, see avx2/qconv.c
+    }
+    for (int i = 0; i < rows; i++) a[i] += run_stride;
+  }
+  for (int i = 0; i < rows; i++) _mm512_storeu_si512(sums + i * 16, lanes[i]);
+}
+
+#define ROWS(n)                                                                                                                   \
+  OUTLINE void multiply_##n(const u8 *const *a, const s8 *w, i64 runs, i64 bytes, i64 stride, i32 *sums) {                         \
+    multiply_rows(n, a, w, runs, bytes, stride, sums);                                                                            \
+  }
+ROWS(1) ROWS(2) ROWS(4) ROWS(8) ROWS(12)
+
+// Rows that a smaller count leaves over are computed from the last valid operands: cheaper than a function for every count.
+INLINE void multiply_tile(const u8 *const *operands, const s8 *weights, const u8 *schedule, i64 runs, i64 run_bytes, i64 run_stride,
+                          i64 count, i32 *sums) {
+  (void)schedule;
+  const u8 *filled[TILE_ROWS];
+  for (i64 i = 0; i < TILE_ROWS; i++) filled[i] = operands[i < count ? i : count - 1];
+  if (count > 8)
+    multiply_12(filled, weights, runs, run_bytes, run_stride, sums);
+  else if (count > 4)
+    multiply_8(filled, weights, runs, run_bytes, run_stride, sums);
+  else if (count > 2)
+    multiply_4(filled, weights, runs, run_bytes, run_stride, sums);
+  else if (count == 2)
+    multiply_2(filled, weights, runs, run_bytes, run_stride, sums);
+  else
+    multiply_1(filled, weights, runs, run_bytes, run_stride, sums);
+}
+
+#include "../store_tile_x86.h"
+#include "../qconv_driver.h"

@@ -1,0 +1,34 @@
+// What every kernel needs: fixed-width names, and memory accesses that may be unaligned. No libc: kernels run on IREE's worker threads.
+#ifndef QUANTUNE_COMMON_H_
+#define QUANTUNE_COMMON_H_
+
+#include <stdint.h>
+
+typedef uint8_t u8;
+typedef int8_t s8;
+typedef int32_t i32;
+typedef int64_t i64;
+
+#define INLINE static __attribute__((always_inline)) inline
+#define OUTLINE static __attribute__((noinline))
+
+INLINE i64 smaller(i64 a, i64 b) { return a < b ? a : b; }
+
+INLINE float as_f32(i32 bits) {
+  float value;
+  __builtin_memcpy(&value, &bits, 4);
+  return value;
+}
+
+// Copies exactly n bytes in words, the last one overlapping: a byte loop would cost more than the product that follows it.
+INLINE void copy_bytes(u8 *to, const u8 *from, i64 n) {
+  i64 i = 0;
+  if (n >= 8) {
+    for (; i + 8 <= n; i += 8) __builtin_memcpy(to + i, from + i, 8);
+    if (i < n) __builtin_memcpy(to + n - 8, from + n - 8, 8);
+  } else {
+    for (; i < n; i++) ((volatile u8 *)to)[i] = from[i];
+  }
+}
+
+#endif

@@ -1,0 +1,147 @@
+"""A quantized convolution's constants as the one blob its kernel reads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quantune.numerics.epilogue import Epilogue
+from quantune.passes.ukernels.params import ALIGNMENT, aligned, fields, pack_header
+from quantune.passes.ukernels.schedule import flush_schedule
+
+TILE = 16  # columns
+STEP = 4  # operands a column takes at once
+GATHER_BYTES = 12288  # of stack, as in qconv_driver.h
+MOST_ROWS = 192
+SMALL_PANEL = 24 * 1024  # bytes of weights that stay in L1 beside a few rows
+WORKGROUPS = 4  # enough that two threads share the work evenly
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """Where a convolution's operands lie in its padded input [1, H, W, C]."""
+
+    height: int
+    width: int
+    channels: int
+    kernel: tuple[int, int]
+    strides: tuple[int, int]
+    dilations: tuple[int, int]
+    out_height: int
+    out_width: int
+    filters: int
+
+    @property
+    def rows(self) -> int:
+        return self.out_height * self.out_width
+
+    @property
+    def runs(self) -> list[int]:
+        """(number of runs, bytes of each): a kernel row is one run unless it is dilated."""
+        kernel_h, kernel_w = self.kernel
+        if kernel_w == 1 or self.dilations[1] == 1:
+            return [kernel_h, kernel_w * self.channels]
+        return [kernel_h * kernel_w, self.channels]
+
+    @property
+    def supported(self) -> bool:
+        """Runs must be evenly spaced: no dilation in width together with several kernel rows; gathered operands must fit the stack."""
+        evenly = self.kernel[0] == 1 or self.kernel[1] == 1 or self.dilations[1] == 1
+        return evenly and (not self.gathered or 12 * self.depth <= GATHER_BYTES)
+
+    @property
+    def gathered(self) -> bool:
+        return self.runs[1] % STEP != 0
+
+    @property
+    def depth(self) -> int:
+        return -(-self.runs[0] * self.runs[1] // STEP) * STEP
+
+
+def pack_weights(weight: NDArray[np.int8], depth: int) -> NDArray[np.int8]:
+    """HWCF (or KN) → [tiles, depth / 4, 16, 4], zeros in the rest."""
+    matrix = weight.reshape(-1, weight.shape[-1])
+    tiles = -(-matrix.shape[1] // TILE)
+    full = np.zeros((depth, tiles * TILE), np.int8)
+    full[: matrix.shape[0], : matrix.shape[1]] = matrix
+    return np.ascontiguousarray(full.reshape(depth // STEP, STEP, tiles, TILE).transpose(2, 0, 3, 1))
+
+
+def schedules(packed: NDArray[np.int8], runs: int, largest: int) -> list[bytes] | None:
+    """Each tile's flush schedule: per run a 16-bit count and the lengths; None when some step cannot be proved."""
+    found = []
+    for tile in packed.astype(np.int64):
+        parts = []
+        for run in np.split(tile, runs):
+            lengths = flush_schedule(run, largest)
+            if lengths is None:
+                return None
+            parts.append(len(lengths).to_bytes(2, "little") + bytes(lengths))
+        found.append(b"".join(parts))
+    return found
+
+
+def pack_conv(
+    geometry: Geometry, weight: NDArray[np.int8], epilogue: Epilogue, flushes: list[bytes] | None
+) -> tuple[bytes, tuple[int, int]]:
+    """(blob, workgroups x and y). `flushes` is what `schedules` found, or None for kernels that need none."""
+    packed = pack_weights(weight, geometry.depth)
+    tiles, panel = len(packed), packed[0].nbytes
+    inner = panel * tiles <= SMALL_PANEL or geometry.gathered
+    rows, columns = _blocks(geometry.rows, tiles)
+    order = flushes if flushes is not None else [b""] * tiles
+    scales = np.zeros((tiles, 2, TILE), np.float32)
+    for index, vector in enumerate((epilogue.multiplier, epilogue.offset)):
+        padded = np.zeros(tiles * TILE, np.float32)
+        padded[: geometry.filters] = vector
+        scales[:, index] = padded.reshape(tiles, TILE)
+    header_bytes = -(-4 * len(fields("qconv")) // ALIGNMENT) * ALIGNMENT
+    scale_offset = header_bytes
+    index_offset = scale_offset + len(aligned(scales.tobytes()))
+    flush_offset = index_offset + 4 * tiles
+    starts = flush_offset + np.cumsum([0, *(len(part) for part in order)])[:-1]
+    index = starts.astype("<i4").tobytes() + b"".join(order)
+    weight_offset = index_offset + len(aligned(index))
+    stride_h, stride_w = geometry.strides
+    run_count, run_bytes = geometry.runs
+    step_y = geometry.width * geometry.channels
+    dilated_run = geometry.dilations[1] * geometry.channels if geometry.kernel[0] == 1 else geometry.dilations[0] * step_y
+    header = pack_header(
+        "qconv",
+        {
+            "rows": geometry.rows,
+            "out_width": geometry.out_width,
+            "step_x": stride_w * geometry.channels,
+            "step_y": stride_h * step_y,
+            "runs": run_count,
+            "run_bytes": run_bytes,
+            "run_stride": dilated_run,
+            "depth": geometry.depth,
+            "gathered": int(geometry.gathered),
+            "filters": geometry.filters,
+            "tiles": tiles,
+            "block_rows": rows,
+            "block_tiles": columns,
+            "tiles_inner": int(inner),
+            "out_f32": int(epilogue.output is None),
+            "residual_multiplier": epilogue.residual_multiplier or np.float32(0),
+            "low": np.float32(-np.inf) if epilogue.low is None else epilogue.low,
+            "high": np.float32(np.inf) if epilogue.high is None else epilogue.high,
+            "schedule_offset": index_offset,
+            "scale_offset": scale_offset,
+            "weight_offset": weight_offset,
+        },
+    )
+    blob = aligned(header) + aligned(scales.tobytes()) + aligned(index) + packed.tobytes()
+    return aligned(blob), (-(-geometry.rows // rows), -(-tiles // columns))
+
+
+def _blocks(rows: int, tiles: int) -> tuple[int, int]:
+    """(rows, tiles) of a workgroup: rows a multiple of 12, so that tiles of 6 and of 12 rows fill; columns shared where rows are few."""
+    groups = max(1, -(-rows // MOST_ROWS))
+    block = min(MOST_ROWS, -(-(-(-rows // groups)) // 12) * 12)
+    groups = -(-rows // block)
+    across = 1 if groups >= WORKGROUPS else min(tiles, -(-WORKGROUPS // groups))
+    return block, -(-tiles // across)
