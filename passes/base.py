@@ -54,11 +54,25 @@ def cleanup(module: ir.Module) -> None:
     """Removes dead operations, merges equal ones, simplifies reshapes.
 
     Not while quantize/dequantize pairs are about: MLIR folds a pair to nothing, although it rounds
-    (`remove_dead` then).
+    (`tidy` then).
     """
     remove_dead(module)
     with module.context:
         passmanager.PassManager.parse("builtin.module(canonicalize,cse)").run(module.operation)
+
+
+def tidy(module: ir.Module) -> None:
+    """Removes dead operations, merges equal ones, puts constants first; quantize/dequantize pairs stay."""
+    remove_dead(module)
+    function = values.main_function(module)
+    first = next(values.operations(function))
+    for op in values.operations(function):
+        nested = [inner.operation for region in op.regions for block in region for inner in block.operations]
+        for inner in [op, *nested]:
+            if inner.name == "arith.constant" and inner != first:
+                inner.move_before(first)
+    with module.context:
+        passmanager.PassManager.parse("builtin.module(cse)").run(module.operation)
 
 
 def remove_dead(module: ir.Module) -> None:
