@@ -38,12 +38,12 @@ class Geometry:
         return self.out_height * self.out_width
 
     @property
-    def runs(self) -> list[int]:
+    def runs(self) -> tuple[int, int]:
         """(number of runs, bytes of each): a kernel row is one run unless it is dilated."""
         kernel_h, kernel_w = self.kernel
         if kernel_w == 1 or self.dilations[1] == 1:
-            return [kernel_h, kernel_w * self.channels]
-        return [kernel_h * kernel_w, self.channels]
+            return kernel_h, kernel_w * self.channels
+        return kernel_h * kernel_w, self.channels
 
     @property
     def supported(self) -> bool:

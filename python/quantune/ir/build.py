@@ -42,6 +42,11 @@ def constant(array: NDArray[Any]) -> ir.Value:
     return arith.ConstantOp(tensor_type(array.shape, element), attribute).result
 
 
+def bytes_constant(data: bytes) -> ir.Value:
+    """Raw bytes as a tensor of i8."""
+    return constant(np.frombuffer(data, np.int8))
+
+
 def scalar(value: float, element: ir.Type) -> ir.Value:
     """A scalar constant of a float or integer type."""
     if isinstance(element, ir.IntegerType):

@@ -1,0 +1,108 @@
+"""select-kernels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from iree.compiler import ir
+
+from quantune.graph.extract import anchor_of, layer_operations
+from quantune.ir import build, match, quant, values
+from quantune.passes.base import Pass, Report, tidy
+from quantune.passes.integer_group import Contraction, IntegerGroup
+from quantune.passes.kernel_dispatch import Kernels
+from quantune.passes.ukernels.pack import Geometry, pack_conv, pack_weights, schedules
+
+_NEED_SCHEDULE = ("avx2",)
+
+
+@dataclass(frozen=True)
+class SelectKernels(Pass):
+    """Rewrites integer layers to dispatches of Quantune's microkernels and says of every layer what was chosen and why.
+
+    A convolution or fully connected layer, with its bias, residual addition, clamp and requantization, becomes one `flow.dispatch`
+    into C compiled to bitcode, which is embedded, so that a stock `iree-compile` needs nothing else. Weights, scales and the flush
+    schedule are one constant. Both ways compute the same bits.
+
+    Options:
+        isa: `avx2`, `avx512vnni` or `portable`; empty leaves everything to IREE's code generation.
+        executable_target: the `#hal.executable.target` that the module is compiled for.
+
+    Before:
+        %1 = linalg.conv_2d_nhwc_hwcf ins(%dequantized, %dequantized_weights) outs(%zero)
+        %2 = linalg.generic ins(%1, %bias) { addf }
+        %3 = quant.qcast %2
+    After:
+        %1 = flow.dispatch @quantune_kernels::@quantune_qconv_avx2_…(%x, %constants) : (tensor<1x58x58x64xi8>, …) -> tensor<1x56x56x64xi8>
+
+    Left alone: float layers, depthwise convolutions, a residual in f32, weights whose 16-bit sums cannot be proved (AVX2), dilated rows.
+    """
+
+    isa: str = ""
+    executable_target: str = ""
+
+    def apply(self, module: ir.Module) -> Report:
+        choices: dict[str, str] = {}
+        kernels = Kernels(self.isa)
+        for name, ops in layer_operations(module).items():
+            anchor = anchor_of(ops)
+            if quant.precision_of(anchor) == "integer" and anchor.name in match.CONTRACTIONS:
+                with ir.InsertionPoint(ops[-1]), anchor.location:
+                    choices[name] = self._convolution(IntegerGroup(ops, anchor), kernels)
+        kernels.write(module, self.executable_target)
+        tidy(module)
+        return {"choices": choices, "kernels": sum(c.startswith("kernel") for c in choices.values())}
+
+    def _convolution(self, group: IntegerGroup, kernels: Kernels) -> str:
+        """Rewrites one group if a kernel fits; returns what was chosen and why."""
+        anchor = group.anchor
+        if not self.isa:
+            return "generated code: this target has no kernels"
+        if anchor.name == match.DEPTHWISE:
+            return "generated code: depthwise"
+        geometry = _geometry(anchor)
+        if not geometry.supported:
+            return "generated code: a dilated or very deep odd-sized window"
+        parts = group.contraction()
+        if parts.residual is not None and values.element_type(parts.residual) != build.integer(8):
+            return "generated code: its residual input is f32"
+        flushes = None
+        if self.isa in _NEED_SCHEDULE:
+            runs = 1 if geometry.gathered else geometry.runs[0]
+            flushes = schedules(pack_weights(parts.weight, geometry.depth), runs, parts.source.maximum)
+            if flushes is None:
+                return "generated code: products of 8-bit weights may overflow 16 bits; 7-bit weights would not"
+        _dispatch(group, parts, geometry, flushes, kernels)
+        return f"kernel qconv for {self.isa}"
+
+
+def _geometry(anchor: ir.Operation) -> Geometry:
+    out = values.shape(anchor.results[0])
+    if anchor.name == match.MATMUL:
+        depth, filters = values.shape(anchor.operands[1])
+        return Geometry(out[0], 1, depth, (1, 1), (1, 1), (1, 1), out[0], 1, filters)
+    _, height, width, channels = values.shape(anchor.operands[0])
+    kernel_h, kernel_w, _, filters = values.shape(anchor.operands[1])
+    strides, dilations = values.window_steps(anchor)
+    return Geometry(
+        height,
+        width,
+        channels,
+        (kernel_h, kernel_w),
+        (strides[0], strides[1]),
+        (dilations[0], dilations[1]),
+        out[1],
+        out[2],
+        filters,
+    )
+
+
+def _dispatch(
+    group: IntegerGroup, parts: Contraction, geometry: Geometry, flushes: list[bytes] | None, kernels: Kernels
+) -> None:
+    blob, workgroups = pack_conv(geometry, parts.weight, parts.epilogue, flushes)
+    element = build.f32() if parts.epilogue.output is None else build.integer(8)
+    result = build.tensor_type(values.shape(group.anchor.results[0]), element)
+    operands = [parts.stored, *([] if parts.residual is None else [parts.residual]), build.bytes_constant(blob)]
+    name = "qconv" if parts.residual is None else "qconv_residual"
+    group.finish(kernels.call("qconv", name, operands, result, workgroups))
