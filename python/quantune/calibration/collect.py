@@ -27,7 +27,7 @@ def collect(runner: Runner, names: list[str], dataset: Dataset, progress: Progre
     for sample in track(dataset, "calibrating: float run", len(dataset), progress):
         values = dict(zip(names, runner.run([sample.image]), strict=True)) | {"input": sample.image}
         for name, value in values.items():
-            if name.startswith("output"):
+            if name.startswith("<output"):
                 continue
             statistics.histograms.setdefault(name, Histogram(name)).add(value)
             flat = value.reshape(-1)

@@ -13,7 +13,7 @@ import numpy as np
 
 from quantune import files
 from quantune.backend import pipeline
-from quantune.backend.compiler import BEST_FLAGS, CompileResult, compile_module
+from quantune.backend.compiler import BEST_FLAGS, CompileResult, compile_module, executable_target
 from quantune.backend.runner import HostRunner
 from quantune.errors import QuantuneError
 from quantune.ingress.model import Model
@@ -62,27 +62,37 @@ def lowered(
         return to_bytecode(module), reports
 
 
-def instrumented(model: Model, target: Target, output: Path, plan: Plan | None = None) -> list[str]:
+def quantizing(plan: Plan, target: Target, kernels: bool) -> tuple[Pass, ...]:
+    """The quantizing pipeline for a target, with its microkernels or without."""
+    isa = target.kernel_isa if kernels else ""
+    return pipeline.quantize(plan, isa, executable_target(target) if isa else "")
+
+
+def instrumented(
+    model: Model, target: Target, output: Path, plan: Plan | None = None, kernels: bool = True
+) -> list[str]:
     """Compiles the module that returns every layer's value (and float twins, given a plan); returns the results' names."""
     if plan is None:
         passes: list[Pass] = [Instrument(), *pipeline.FP32]
     else:
-        annotate, *rest = pipeline.quantize(plan)
+        annotate, *rest = quantizing(plan, target, kernels)
         assert isinstance(annotate, AnnotatePrecision)
         passes = [annotate, Instrument(twins=True), *rest]
     source, reports = lowered(model, passes)
     compile_module(source, output, target, INSTRUMENTED_FLAGS)
-    outputs = [f"output{i}" for i in range(len(model.graph.outputs))]
+    # in angle brackets, because a layer may be called output0
+    outputs = [f"<output{i}>" for i in range(len(model.graph.outputs))]
     return [*outputs, *reports["instrument"]["outputs"]]
 
 
 def build(
-    model: Model, target: Target, output: Path, plan: Plan | None, text_to: Path | None = None
+    model: Model, target: Target, output: Path, plan: Plan | None, text_to: Path | None = None, kernels: bool = True
 ) -> Built:
     """Compiles a variant (plan None: fp32) with the flags that turn out fastest here; elsewhere with the usual best ones."""
-    passes = pipeline.quantize(plan) if plan is not None else pipeline.FP32
+    passes = quantizing(plan, target, kernels) if plan is not None else pipeline.FP32
     source, reports = lowered(model, passes, text_to)
-    candidates = FLAGS if target.runs_here else (BEST_FLAGS,)
+    dispatched = reports.get("select-kernels", {}).get("kernels", 0)
+    candidates = FLAGS if target.runs_here and not dispatched else (BEST_FLAGS,)
     tried: list[tuple[float, CompileResult, Sequence[str]]] = []
     failure: QuantuneError | None = None
     with tempfile.TemporaryDirectory(prefix=".build-", dir=_made(output.parent)) as scratch:
