@@ -44,9 +44,9 @@ def command(
 ) -> None:
     """Time the compiled variants and plain IREE, interleaved in one process.
 
-    Systems: quantune (fp32, int8, v2, …) and iree, on the float model (fp32-default: stock flags, fp32-best: the
-    best known ones). Of a model, fp32, int8 and v2 are compiled into build/jobs/<model> first. Says in words
-    where a quantized module is slower than fp32, and names the dispatches that cost it.
+    Systems: quantune (fp32, int8, v2, …) and iree on the float model (fp32-default: stock flags, fp32-best:
+    the best known ones). Of a model, fp32, int8 and v2 are compiled into build/jobs/<model> first. Says in
+    words where a quantized module is slower than fp32, and names the dispatches that cost it.
     """
     options.at_least_one(threads, "--threads")
     options.at_least_one(rounds, "--rounds")
@@ -78,13 +78,14 @@ def _opened(folder: Path, output: Output) -> tuple[Job, list[str]]:
 
 def _compiled(model: str, calibration: str, output: Output) -> tuple[Job, list[str]]:
     """fp32, int8 and v2 of a model, in its job folder."""
-    from quantune.job.folder import JobOptions, made, save_job
+    from quantune.job.folder import JobOptions, made, save_job, unfinish
 
     folder = jobs.default_folder(model)
     asked = JobOptions(model, calibration, images=options.IMAGES)
     with made(folder):
         job = jobs.begin(asked, folder, output)
         plans = {"int8": job.plan("uniform-int8"), "v2": job.plan("v2")}
+        unfinish(folder)
         built = {"fp32": job.build("fp32", None)}
         built |= {name: job.build(name, plan, with_text=name == "v2") for name, plan in plans.items()}
         job.ship("v2", plans["v2"])

@@ -68,7 +68,7 @@ def command(
     options.checked_target(target)
     options.checked_observer(observer)
 
-    from quantune.job.folder import JobOptions, made, save_job
+    from quantune.job.folder import JobOptions, made, save_job, unfinish
     from quantune.plan.edit import load_plan
 
     output = Output(as_json)
@@ -79,6 +79,7 @@ def command(
             load_plan(plan, job.model.graph) if plan else jobs.make_plan(job, chosen, widths, max_drop_sqnr)
         )
         variant = "plan" if plan is not None else jobs.VARIANTS[chosen]
+        unfinish(folder)
         found = _build(job, variant, decided, compare)
         job.ship(variant, decided)
         save_job(job, asked, list(found["variants"]), variant)

@@ -23,7 +23,7 @@ _OF_PATHS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR
 
 app = typer.Typer(
     name="quantune",
-    help="Trained CNNs made small and fast on ordinary CPUs: mixed-precision quantization with MLIR and IREE.",
+    help="Trained CNNs made small and fast on ordinary CPUs: mixed precision with MLIR and IREE.",
     epilog="Start with: quantune compile zoo:efficientnet_lite0 --calibration package:scikit-image -o out",
     add_completion=False,
     rich_markup_mode="rich",

@@ -46,4 +46,8 @@ class Output:
     def console(self) -> Console:
         from rich.console import Console
 
-        return Console(width=None if sys.stdout.isatty() else WIDTH)
+        class Honest(Console):
+            def on_broken_pipe(self) -> None:
+                raise BrokenPipeError  # rich would exit with 1; `quantune … | head` is no failure
+
+        return Honest(width=None if sys.stdout.isatty() else WIDTH)

@@ -28,6 +28,7 @@ class JobOptions:
     model, calibration: as on the command line. images: at most that many for calibration; None for all.
     input_shape: (C, H, W), or None for what the model says.
     variants: which of the compiled variants belong to the job. shipped: the one at the top of the folder.
+    fingerprint: of the model that they were compiled from.
     """
 
     model: str
@@ -39,6 +40,7 @@ class JobOptions:
     images: int | None = None
     variants: tuple[str, ...] = ()
     shipped: str | None = None
+    fingerprint: str = ""
 
 
 @contextlib.contextmanager
@@ -83,8 +85,14 @@ def save_job(job: Job, options: JobOptions, variants: Sequence[str], shipped: st
         weights=None if options.weights is None else str(Path(options.weights).resolve()),
         variants=tuple(variants),
         shipped=shipped,
+        fingerprint=job.model.graph.fingerprint,
     )
     write_json(job.folder / "cache" / "job.json", {"schema": SCHEMA, **asdict(found)})
+
+
+def unfinish(folder: Path) -> None:
+    """To be called before variants are compiled anew: until `save_job`, the folder cannot be opened."""
+    (folder / "cache" / "job.json").unlink(missing_ok=True)
 
 
 def load_options(folder: Path) -> JobOptions:
@@ -116,6 +124,11 @@ def open_job(folder: Path, progress: Progress | None = None) -> Job:
     except QuantuneError:
         weights = Path(options.weights) if options.weights else None
         model = import_model(options.model, weights, options.input_shape, folder / "cache", progress)
+    if model.graph.fingerprint != options.fingerprint:
+        raise QuantuneError(
+            f"{folder} was compiled from another model than it now holds; "
+            f"rerun `quantune compile … -o {folder}`"
+        )
     try:
         calibration = _calibration(options, model)
     except QuantuneError as error:
