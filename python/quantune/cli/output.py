@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 # Without a terminal nothing says how wide a line may be; logs and files scroll.
 WIDTH = 140
+NARROW = 100
 
 
 class Output:
@@ -32,7 +33,7 @@ class Output:
                 if isinstance(thing, str):
                     print(thing, flush=True)
                 else:
-                    self.console.print(thing)
+                    self._print(thing)
 
     def result(self, value: dict[str, Any]) -> None:
         """The command's one JSON document, with the warnings that it gave."""
@@ -41,6 +42,15 @@ class Output:
                 json.dumps(value | {"warnings": self.progress.warnings}, indent=1, allow_nan=False),
                 flush=True,
             )
+
+    def _print(self, table: Any) -> None:
+        console = self.console
+        if console.width < NARROW:
+            from rich.box import SIMPLE_HEAD
+
+            # else rich would cut the names of the rows off
+            table.box, table.pad_edge, table.padding = SIMPLE_HEAD, False, (0, 1, 0, 0)
+        console.print(table)
 
     @property
     def console(self) -> Console:
