@@ -1,0 +1,23 @@
+"""Fixtures that several files share: zoo models, imported once a session."""
+
+from __future__ import annotations
+
+import functools
+
+import pytest
+
+from compiled import GetNetwork, Network, images, ranges
+from quantune.ingress.load import load_model
+
+
+@pytest.fixture(scope="session")
+def network() -> GetNetwork:
+    """Zoo name → the model, imported on first use, and the ranges of its values."""
+
+    @functools.cache
+    def find(name: str) -> Network:
+        model = load_model(f"zoo:{name}")
+        noise = images(model.input_shape)
+        return Network(model, ranges(model.graph, [noise[0], noise[1] / 8]))
+
+    return find

@@ -1,0 +1,51 @@
+"""64-bit Arm under emulation: the same networks and groups, the same bits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cases import ALL_KINDS
+from compiled import GetNetwork, compile_plan, images, mixed_plan
+from groups import check, write
+from quantune.backend import emulation
+from quantune.backend.compiler import BEST_FLAGS, compile_module
+from quantune.backend.runner import EmulatedArmRunner
+from quantune.reference import execute
+from quantune.targets import get
+
+pytestmark = pytest.mark.skipif(emulation.available() is not None, reason=emulation.available() or "")
+
+EMULATED = {"cortex-a53": "cortex-a53", "cortex-a55": "max", "cortex-a72": "cortex-a72"}
+"""Target → qemu's processor, so that an instruction the target lacks crashes; qemu before 8.1 has no A55."""
+NETWORKS = (
+    ("resnet18@32", "cortex-a72"),
+    ("mobilenet_v2@32", "cortex-a72"),
+    ("squeezenet@32", "cortex-a72"),
+    ("shufflenet_v2@32", "cortex-a72"),
+    ("resnet18@32", "cortex-a55"),
+)
+
+
+@pytest.mark.parametrize(("name", "target"), NETWORKS)
+def test_all_integer_network_equals_the_reference(
+    network: GetNetwork, tmp_path: Path, name: str, target: str
+) -> None:
+    found = network(name)
+    plan = mixed_plan(found)
+    module = compile_plan(found.model, plan, get(target), tmp_path / "network.vmfb")
+    runner = EmulatedArmRunner(module, cpu=EMULATED[target])
+    for image in images(found.model.input_shape)[:2]:
+        done = execute(found.graph, plan, {"input": image})
+        for value, output in zip(runner.run([image]), found.graph.outputs, strict=True):
+            np.testing.assert_array_equal(value, done[output])
+
+
+@pytest.mark.parametrize("target", EMULATED)
+def test_groups_of_every_kind_equal_the_reference(tmp_path: Path, target: str) -> None:
+    """With the flags that modules ship with."""
+    written = write(ALL_KINDS)
+    compile_module(written.source, tmp_path / "groups.vmfb", get(target), BEST_FLAGS)
+    check(written, EmulatedArmRunner(tmp_path / "groups.vmfb", cpu=EMULATED[target]))
