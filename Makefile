@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.quantune-installed
 BENCH_STAMP := $(VENV)/.quantune-bench-installed
 
-.PHONY: help venv demo test check-ruff check-mypy check-lit check-pytest arm-emulation bench docs clean
+.PHONY: help venv kernels demo test check-ruff check-mypy check-lit check-pytest arm-emulation bench docs clean
 
 help: ## print this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,10 +26,16 @@ $(STAMP): pyproject.toml
 	"$(BIN)/python" -m pip install -qq --disable-pip-version-check --editable '.[dev,demo]'
 	@touch "$@"
 
+# Ninja knows what is stale, so this is quick when no C file has changed.
+kernels: venv ## rebuild the microkernels' bitcode after editing their C
+	@"$(BIN)/cmake" -S . -B build/kernels -G Ninja --log-level=WARNING \
+	  -DCMAKE_MAKE_PROGRAM="$(abspath $(BIN)/ninja)" -DQUANTUNE_PYTHON="$(abspath $(BIN)/python)"
+	@"$(BIN)/cmake" --build build/kernels
+
 demo: venv ## quantize EfficientNet-Lite0, compare fp32/int8/v2, write build/demo/report.html
 	"$(BIN)/python" tools/demo.py
 
-test: venv arm-emulation ## everything that CI runs: ruff, mypy, lit + filecheck, pytest
+test: venv kernels arm-emulation ## everything that CI runs: ruff, mypy, lit + filecheck, pytest
 	@$(MAKE) --keep-going --no-print-directory check-ruff check-mypy check-lit check-pytest
 
 check-ruff: venv
@@ -39,10 +45,10 @@ check-ruff: venv
 check-mypy: venv
 	"$(BIN)/mypy"
 
-check-lit: venv
+check-lit: kernels
 	"$(BIN)/lit" -v test/passes
 
-check-pytest: venv
+check-pytest: kernels
 	"$(BIN)/python" -m pytest
 
 # Best effort: without an emulator the Arm tests are skipped and say so.
@@ -60,4 +66,4 @@ docs: venv ## regenerate docs/passes.md from the passes' docstrings
 	"$(BIN)/python" tools/docs.py
 
 clean: ## remove build products and the environment
-	rm -rf build "$(VENV)" .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf build passes/ukernels/bitcode "$(VENV)" .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -35,10 +35,15 @@ class Kernels:
     entries: dict[_Entry, None] = field(default_factory=dict)
 
     def call(
-        self, family: str, name: str, operands: Sequence[ir.Value], result: ir.RankedTensorType, workgroups: tuple[int, int]
+        self,
+        family: str,
+        name: str,
+        operands: Sequence[ir.Value],
+        result: ir.RankedTensorType,
+        workgroups: tuple[int, int],
     ) -> ir.Value:
         """Dispatches `quantune_<name>_<isa>(operands…, result, offsets…, x, y)`."""
-        sizes = tuple(_bytes(v.type) for v in operands) + (_bytes(result),)
+        sizes = (*(_bytes(v.type) for v in operands), _bytes(result))
         entry = _Entry(f"quantune_{name}_{self.isa}", sizes, workgroups)
         self.families[family] = None
         self.entries[entry] = None
@@ -63,7 +68,8 @@ class Kernels:
                 op.operation.clone()
 
     def _text(self, executable_target: str) -> str:
-        objects = ", ".join(self._object(family) for family in self.families)
+        architecture = bitcode.architecture(executable_target)
+        objects = ", ".join(self._object(family, architecture) for family in self.families)
         exports = "\n".join(_export(entry) for entry in self.entries)
         signatures = dict.fromkeys((entry.kernel, len(entry.sizes)) for entry in self.entries)
         declarations = "\n".join(_declaration(kernel, operands) for kernel, operands in signatures)
@@ -78,9 +84,10 @@ stream.executable private @{EXECUTABLE} attributes {{
   }}
 }}"""
 
-    def _object(self, family: str) -> str:
-        data = bitcode.load(self.isa, family)
-        return f'#hal.executable.object<{{path = "{family}.bc", data = dense<"0x{data.hex().upper()}"> : vector<{len(data)}xi8>}}>'
+    def _object(self, family: str, architecture: str) -> str:
+        data = bitcode.load(self.isa, family, architecture)
+        constant = f'dense<"0x{data.hex().upper()}"> : vector<{len(data)}xi8>'
+        return f'#hal.executable.object<{{path = "{family}.bc", data = {constant}}}>'
 
 
 def _bytes(kind: ir.Type) -> int:
@@ -105,26 +112,26 @@ def _types(operands: int) -> str:
 
 
 def _declaration(kernel: str, operands: int) -> str:
-    return (
-        f"    func.func private @{kernel}({_types(operands)}) attributes {{hal.import.static, llvm.bareptr = true}}"
-    )
+    attributes = "{hal.import.static, llvm.bareptr = true}"
+    return f"    func.func private @{kernel}({_types(operands)}) attributes {attributes}"
 
 
 def _function(entry: _Entry) -> str:
     """Bare pointers do not include a binding's offset, so each offset travels beside its pointer."""
     count = len(entry.sizes)
-    lines = [f"    func.func @{entry.symbol}({', '.join(f'%b{i}: !stream.binding' for i in range(count))}) {{"]
+    lines = [
+        f"    func.func @{entry.symbol}({', '.join(f'%b{i}: !stream.binding' for i in range(count))}) {{"
+    ]
     lines.append("      %zero = arith.constant 0 : index")
     for i, size in enumerate(entry.sizes):
         kind = f"memref<{size}xi8>"
         lines.append(f"      %m{i} = stream.binding.subspan %b{i}[%zero] : !stream.binding -> {kind}")
         lines.append(
-            f"      %p{i}, %o{i}, %s{i}, %t{i} = iree_codegen.extract_strided_metadata %m{i} : {kind} -> memref<i8>, index, index, index"
+            f"      %p{i}, %o{i}, %s{i}, %t{i} = iree_codegen.extract_strided_metadata %m{i} : {kind} "
+            "-> memref<i8>, index, index, index"
         )
     lines.append("      %x = stream.dispatch.workgroup.id[0] : index")
     lines.append("      %y = stream.dispatch.workgroup.id[1] : index")
     arguments = [f"%p{i}" for i in range(count)] + [f"%o{i}" for i in range(count)] + ["%x", "%y"]
     lines.append(f"      func.call @{entry.kernel}({', '.join(arguments)}) : ({_types(count)}) -> ()")
     return "\n".join([*lines, "      return", "    }"])
-
-

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from quantune.errors import QuantuneError
@@ -9,14 +10,29 @@ from quantune.errors import QuantuneError
 FOLDER = Path(__file__).parent
 
 
-def load(isa: str, family: str) -> bytes:
+def architecture(executable_target: str) -> str:
+    """`x86_64` or `aarch64`: the first part of the triple that a `#hal.executable.target` names."""
+    match = re.search(r'target_triple = "(\w+)-', executable_target)
+    if match is None:
+        raise QuantuneError(f"the executable target names no target_triple: {executable_target[:200]}")
+    return match[1]
+
+
+def path(isa: str, family: str, architecture: str) -> Path:
+    """Where the build puts a family's bitcode; only plain C is built for more than one architecture."""
+    return FOLDER / "bitcode" / (f"{isa}-{architecture}" if isa == "portable" else isa) / f"{family}.bc"
+
+
+def load(isa: str, family: str, architecture: str) -> bytes:
     """The bitcode of one family for one instruction set, padded to a multiple of 4 bytes as IREE wants it.
 
     Raises QuantuneError when it has not been built.
     """
-    path = FOLDER / "bitcode" / isa / f"{family}.bc"
+    file = path(isa, family, architecture)
     try:
-        data = path.read_bytes()
+        data = file.read_bytes()
     except OSError:
-        raise QuantuneError(f"the kernels for {isa} are not built ({path.name} is missing); run `make kernels`") from None
+        raise QuantuneError(
+            f"the {family} kernel for {file.parent.name} is not built; run `make kernels`, or install again"
+        ) from None
     return data + b"\0" * (-len(data) % 4)

@@ -1,0 +1,130 @@
+"""The flush schedule is sufficient (16-bit sums are exact) and tight (one step longer overflows)."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from quantune.passes.ukernels.pack import schedules
+from quantune.passes.ukernels.schedule import LONGEST, flush_schedule
+
+Integers = NDArray[np.int64]
+
+
+def lane_sums(weights: Integers, activations: Integers, lengths: list[int]) -> Integers:
+    """What the AVX2 kernel computes, in 16-bit arithmetic: i32 sums [cases, columns].
+
+    weights: [steps, columns, 4]; activations: [cases, steps, 4]. Neighbouring products are added with
+    saturation (`vpmaddubsw`), steps are added with wrap-around (`vpaddw`), groups are widened (`vpmaddwd`).
+    """
+    products = activations[:, :, None, :] * weights
+    pairs = products.reshape(*products.shape[:3], 2, 2).sum(-1).clip(-32768, 32767).astype(np.int16)
+    total = np.zeros((len(activations), weights.shape[1]), np.int32)
+    start = 0
+    for length in lengths:
+        lanes = pairs[:, start : start + length].sum(axis=1, dtype=np.int16)
+        total += lanes.sum(-1, dtype=np.int32)
+        start += length
+    assert start == len(weights)
+    return total.astype(np.int64)
+
+
+def exact_sums(weights: Integers, activations: Integers) -> Integers:
+    found: Integers = np.einsum("ask,sck->ac", activations, weights)
+    return found
+
+
+def sign_matched(weights: Integers, largest: int) -> Integers:
+    """The worst activations of every lane: largest under its positive (or its negative) weights, else 0."""
+    columns = weights.transpose(1, 0, 2)
+    cases = []
+    for lane in (slice(0, 2), slice(2, 4)):
+        for signs in (columns > 0, columns < 0):
+            worst = np.zeros(columns.shape, np.int64)
+            worst[:, :, lane] = np.where(signs[:, :, lane], largest, 0)
+            cases.append(worst)
+    return np.concatenate(cases)
+
+
+@st.composite
+def tiles(draw: st.DrawFn) -> tuple[Integers, int]:
+    """Weights of one tile, small to as large as can be, and the greatest activation."""
+    bits, activation_bits = draw(st.integers(2, 8)), draw(st.sampled_from((8, 7, 6, 4)))
+    steps, columns = draw(st.integers(1, 60)), draw(st.sampled_from((1, 2, 16)))
+    random = np.random.default_rng(draw(st.integers(0, 2**32)))
+    limit = (1 << (bits - 1)) - 1
+    spread = draw(st.sampled_from((0.1, 0.3, 1.0, 10.0)))
+    weights = np.rint(random.normal(scale=spread * limit, size=(steps, columns, 4))).clip(-limit, limit)
+    return weights.astype(np.int64), (1 << activation_bits) - 1
+
+
+@settings(deadline=None, max_examples=150)
+@given(tiles())
+def test_the_schedule_is_sufficient_and_tight(tile: tuple[Integers, int]) -> None:
+    weights, largest = tile
+    lengths = flush_schedule(weights, largest)
+    if lengths is None:
+        # Refused with reason: flushing after every single step would still be wrong.
+        worst = sign_matched(weights, largest)
+        each = lane_sums(weights, worst, [1] * len(weights))
+        assert (each != exact_sums(weights, worst)).any()
+        return
+    assert sum(lengths) == len(weights)
+    assert all(1 <= length <= LONGEST for length in lengths)
+    random = np.random.default_rng(0).integers(0, largest + 1, (8, len(weights), 4))
+    for activations in (sign_matched(weights, largest), random):
+        np.testing.assert_array_equal(
+            lane_sums(weights, activations, lengths), exact_sums(weights, activations)
+        )
+    start = 0
+    for length in lengths[:-1]:
+        if length < LONGEST:
+            longer = weights[start : start + length + 1]
+            worst = sign_matched(longer, largest)
+            assert (lane_sums(longer, worst, [length + 1]) != exact_sums(longer, worst)).any()
+        start += length
+
+
+@pytest.mark.parametrize(
+    ("weight", "largest", "length"),
+    [
+        (63, 255, 1),  # 63 * 255 * 2 = 32130: a second step never fits
+        (31, 255, 2),
+        (7, 255, 9),
+        (127, 127, 1),
+        (-64, 255, 1),  # -32640
+        (-128, 128, 1),  # -32768, the very least
+        (127, 129, 1),  # 32766
+    ],
+)
+def test_constant_weights(weight: int, largest: int, length: int) -> None:
+    found = flush_schedule(np.full((9, 16, 4), weight, np.int64), largest)
+    assert found is not None
+    assert found[0] == length
+
+
+@pytest.mark.parametrize(("weight", "largest"), [(127, 255), (65, 255), (-65, 255), (128, 128)])
+def test_a_pair_that_saturates_is_refused(weight: int, largest: int) -> None:
+    assert flush_schedule(np.full((3, 16, 4), weight, np.int64), largest) is None
+
+
+def test_one_column_decides_for_its_tile() -> None:
+    weights = np.ones((8, 16, 4), np.int64)
+    weights[:, 5, 2:] = 63
+    assert flush_schedule(weights, 255) == [1] * 8
+
+
+def test_groups_end_where_a_byte_ends() -> None:
+    assert flush_schedule(np.zeros((600, 16, 4), np.int64), 255) == [255, 255, 90]
+
+
+def test_every_run_has_a_count_and_its_own_lengths() -> None:
+    """Groups never reach across runs, because the kernel moves its row pointers there."""
+    packed = np.ones((2, 12, 16, 4), np.int8)
+    packed[1] = 63
+    assert schedules(packed, 3, 255) == [bytes([1, 0, 4] * 3), bytes([4, 0, 1, 1, 1, 1] * 3)]
+    assert schedules(np.full((1, 300, 16, 4), 63, np.int8), 1, 255) == [bytes([300 % 256, 1]) + b"\1" * 300]
+    assert schedules(np.full((1, 4, 16, 4), 127, np.int8), 1, 255) is None
