@@ -12,6 +12,7 @@ from quantune.passes.base import Pass, Report, tidy
 from quantune.passes.integer_group import Contraction, IntegerGroup
 from quantune.passes.kernel_dispatch import Kernels
 from quantune.passes.ukernels.pack import Geometry, pack_conv, pack_weights, schedules
+from quantune.passes.ukernels.pack_depthwise import pack_depthwise
 
 _NEED_SCHEDULE = ("avx2",)
 
@@ -35,7 +36,7 @@ class SelectKernels(Pass):
     After:
         %1 = flow.dispatch @quantune_kernels::@quantune_qconv_avx2_…(%x, %constants) : (tensor<1x58x58x64xi8>, …) -> tensor<1x56x56x64xi8>
 
-    Left alone: float layers, depthwise convolutions, a residual in f32, weights whose 16-bit sums cannot be proved (AVX2), dilated rows.
+    Left alone: float layers, a residual in f32, weights whose 16-bit sums cannot be proved (AVX2), dilated rows.
     """
 
     isa: str = ""
@@ -58,21 +59,25 @@ class SelectKernels(Pass):
         anchor = group.anchor
         if not self.isa:
             return "generated code: this target has no kernels"
-        if anchor.name == match.DEPTHWISE:
-            return "generated code: depthwise"
         geometry = _geometry(anchor)
-        if not geometry.supported:
+        depthwise = anchor.name == match.DEPTHWISE
+        if not depthwise and not geometry.supported:
             return "generated code: a dilated or very deep odd-sized window"
         parts = group.contraction()
         if parts.residual is not None and values.element_type(parts.residual) != build.integer(8):
             return "generated code: its residual input is f32"
+        if depthwise:
+            blob, workgroups = pack_depthwise(geometry, parts.weight, parts.epilogue)
+            _dispatch(group, parts, "qdepthwise", blob, workgroups, kernels)
+            return f"kernel qdepthwise for {self.isa}"
         flushes = None
         if self.isa in _NEED_SCHEDULE:
             runs = 1 if geometry.gathered else geometry.runs[0]
             flushes = schedules(pack_weights(parts.weight, geometry.depth), runs, parts.source.maximum)
             if flushes is None:
                 return "generated code: products of 8-bit weights may overflow 16 bits; 7-bit weights would not"
-        _dispatch(group, parts, geometry, flushes, kernels)
+        blob, workgroups = pack_conv(geometry, parts.weight, parts.epilogue, flushes)
+        _dispatch(group, parts, "qconv", blob, workgroups, kernels)
         return f"kernel qconv for {self.isa}"
 
 
@@ -82,7 +87,7 @@ def _geometry(anchor: ir.Operation) -> Geometry:
         depth, filters = values.shape(anchor.operands[1])
         return Geometry(out[0], 1, depth, (1, 1), (1, 1), (1, 1), out[0], 1, filters)
     _, height, width, channels = values.shape(anchor.operands[0])
-    kernel_h, kernel_w, _, filters = values.shape(anchor.operands[1])
+    kernel_h, kernel_w = values.shape(anchor.operands[1])[:2]
     strides, dilations = values.window_steps(anchor)
     return Geometry(
         height,
@@ -93,16 +98,15 @@ def _geometry(anchor: ir.Operation) -> Geometry:
         (dilations[0], dilations[1]),
         out[1],
         out[2],
-        filters,
+        out[3],
     )
 
 
 def _dispatch(
-    group: IntegerGroup, parts: Contraction, geometry: Geometry, flushes: list[bytes] | None, kernels: Kernels
+    group: IntegerGroup, parts: Contraction, family: str, blob: bytes, workgroups: tuple[int, int], kernels: Kernels
 ) -> None:
-    blob, workgroups = pack_conv(geometry, parts.weight, parts.epilogue, flushes)
     element = build.f32() if parts.epilogue.output is None else build.integer(8)
     result = build.tensor_type(values.shape(group.anchor.results[0]), element)
     operands = [parts.stored, *([] if parts.residual is None else [parts.residual]), build.bytes_constant(blob)]
-    name = "qconv" if parts.residual is None else "qconv_residual"
-    group.finish(kernels.call("qconv", name, operands, result, workgroups))
+    name = family if parts.residual is None else f"{family}_residual"
+    group.finish(kernels.call(family, name, operands, result, workgroups))

@@ -20,14 +20,17 @@ INLINE float as_f32(i32 bits) {
   return value;
 }
 
-// Copies exactly n bytes in words, the last one overlapping: a byte loop would cost more than the product that follows it.
+// Copies exactly n bytes in words of 16 or 8, the last one overlapping: a byte loop would cost more than the product that follows it.
 INLINE void copy_bytes(u8 *to, const u8 *from, i64 n) {
   i64 i = 0;
-  if (n >= 8) {
-    for (; i + 8 <= n; i += 8) __builtin_memcpy(to + i, from + i, 8);
-    if (i < n) __builtin_memcpy(to + n - 8, from + n - 8, 8);
+  if (n >= 16) {
+    for (; i + 16 <= n; i += 16) __builtin_memcpy(to + i, from + i, 16);
+    if (i < n) __builtin_memcpy(to + n - 16, from + n - 16, 16);
+  } else if (n >= 8) {
+    __builtin_memcpy(to, from, 8);
+    __builtin_memcpy(to + n - 8, from + n - 8, 8);
   } else {
-    for (; i < n; i++) ((volatile u8 *)to)[i] = from[i];
+    for (; i < n; i++) ((volatile u8 *)to)[i] = from[i];  // volatile: LLVM must not call memcpy
   }
 }
 

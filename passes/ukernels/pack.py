@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantune.numerics.epilogue import Epilogue
-from quantune.passes.ukernels.params import ALIGNMENT, aligned, fields, pack_header
+from quantune.passes.ukernels.params import Blob, bounds
 from quantune.passes.ukernels.schedule import flush_schedule
 
 TILE = 16  # columns
@@ -92,50 +92,42 @@ def pack_conv(
     inner = panel * tiles <= SMALL_PANEL or geometry.gathered
     rows, columns = _blocks(geometry.rows, tiles)
     order = flushes if flushes is not None else [b""] * tiles
-    scales = np.zeros((tiles, 2, TILE), np.float32)
-    for index, vector in enumerate((epilogue.multiplier, epilogue.offset)):
-        padded = np.zeros(tiles * TILE, np.float32)
-        padded[: geometry.filters] = vector
-        scales[:, index] = padded.reshape(tiles, TILE)
-    header_bytes = -(-4 * len(fields("qconv")) // ALIGNMENT) * ALIGNMENT
-    scale_offset = header_bytes
-    index_offset = scale_offset + len(aligned(scales.tobytes()))
-    flush_offset = index_offset + 4 * tiles
-    starts = flush_offset + np.cumsum([0, *(len(part) for part in order)])[:-1]
-    index = starts.astype("<i4").tobytes() + b"".join(order)
-    weight_offset = index_offset + len(aligned(index))
+    blob = Blob("qconv")
+    scale_offset = blob.add(tiled_scales(epilogue, np.arange(tiles) * TILE, geometry.filters))
+    starts = blob.end + 4 * tiles + np.cumsum([0, *(len(part) for part in order)])[:-1]
+    schedule_offset = blob.add(starts.astype("<i4").tobytes() + b"".join(order))
+    weight_offset = blob.add(packed.tobytes())
     stride_h, stride_w = geometry.strides
     run_count, run_bytes = geometry.runs
     step_y = geometry.width * geometry.channels
-    dilated_run = geometry.dilations[1] * geometry.channels if geometry.kernel[0] == 1 else geometry.dilations[0] * step_y
-    header = pack_header(
-        "qconv",
-        {
-            "rows": geometry.rows,
-            "out_width": geometry.out_width,
-            "step_x": stride_w * geometry.channels,
-            "step_y": stride_h * step_y,
-            "runs": run_count,
-            "run_bytes": run_bytes,
-            "run_stride": dilated_run,
-            "depth": geometry.depth,
-            "gathered": int(geometry.gathered),
-            "filters": geometry.filters,
-            "tiles": tiles,
-            "block_rows": rows,
-            "block_tiles": columns,
-            "tiles_inner": int(inner),
-            "out_f32": int(epilogue.output is None),
-            "residual_multiplier": epilogue.residual_multiplier or np.float32(0),
-            "low": np.float32(-np.inf) if epilogue.low is None else epilogue.low,
-            "high": np.float32(np.inf) if epilogue.high is None else epilogue.high,
-            "schedule_offset": index_offset,
-            "scale_offset": scale_offset,
-            "weight_offset": weight_offset,
-        },
-    )
-    blob = aligned(header) + aligned(scales.tobytes()) + aligned(index) + packed.tobytes()
-    return aligned(blob), (-(-geometry.rows // rows), -(-tiles // columns))
+    beside = geometry.kernel[0] == 1  # the runs of a dilated row lie side by side
+    header = {
+        "rows": geometry.rows,
+        "out_width": geometry.out_width,
+        "step_x": stride_w * geometry.channels,
+        "step_y": stride_h * step_y,
+        "runs": run_count,
+        "run_bytes": run_bytes,
+        "run_stride": geometry.dilations[1] * geometry.channels if beside else geometry.dilations[0] * step_y,
+        "depth": geometry.depth,
+        "gathered": int(geometry.gathered),
+        "filters": geometry.filters,
+        "tiles": tiles,
+        "block_rows": rows,
+        "block_tiles": columns,
+        "tiles_inner": int(inner),
+        "schedule_offset": schedule_offset,
+        "scale_offset": scale_offset,
+        "weight_offset": weight_offset,
+    }
+    return blob.finish(header | bounds(epilogue)), (-(-geometry.rows // rows), -(-tiles // columns))
+
+
+def tiled_scales(epilogue: Epilogue, starts: NDArray[np.int64], channels: int) -> bytes:
+    """f32 [tiles, 2, 16]: multipliers and offsets of the 16 channels from each start; zeros beyond the last channel."""
+    places = starts[:, None] + np.arange(TILE)
+    vectors = [np.append(np.broadcast_to(v, channels), np.float32(0)) for v in (epilogue.multiplier, epilogue.offset)]
+    return np.stack([v[np.minimum(places, channels)] for v in vectors], axis=1).astype(np.float32).tobytes()
 
 
 def _blocks(rows: int, tiles: int) -> tuple[int, int]:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
+from quantune.numerics.epilogue import Epilogue
+
 ALIGNMENT = 64
 
 
@@ -19,15 +21,44 @@ def fields(header: str) -> tuple[str, ...]:
     return tuple(re.findall(r"^ +FIELD\((\w+)\)", text, re.MULTILINE))
 
 
-def pack_header(header: str, values: dict[str, int | float]) -> bytes:
-    """One 32-bit word a field; floats as their bits. Raises KeyError for a missing or unknown field."""
-    names = fields(header)
-    if set(values) != set(names):
-        raise KeyError(f"{header}: {sorted(set(values) ^ set(names))}")
-    words = [struct.pack("<f" if isinstance(values[n], (float, np.floating)) else "<i", values[n]) for n in names]
-    return b"".join(words)
+class Blob:
+    """A kernel's constant: the header, then sections at offsets that the header names."""
+
+    def __init__(self, header: str) -> None:
+        self._header = header
+        self._sections = b""
+        self._start = _aligned(4 * len(fields(header)))
+
+    def add(self, data: bytes) -> int:
+        """Appends a section on a cache line of its own; returns its byte offset."""
+        offset = self.end
+        self._sections += data + b"\0" * (_aligned(len(data)) - len(data))
+        return offset
+
+    @property
+    def end(self) -> int:
+        """Where the next section will start."""
+        return self._start + len(self._sections)
+
+    def finish(self, values: dict[str, int | float]) -> bytes:
+        """The whole constant; one 32-bit word a field, floats as their bits. Raises KeyError for a missing or unknown field."""
+        names = fields(self._header)
+        if set(values) != set(names):
+            raise KeyError(f"{self._header}: {sorted(set(values) ^ set(names))}")
+        words = [struct.pack("<f" if isinstance(values[n], (float, np.floating)) else "<i", values[n]) for n in names]
+        header = b"".join(words)
+        return header + b"\0" * (self._start - len(header)) + self._sections
 
 
-def aligned(data: bytes) -> bytes:
-    """Padded to a cache line."""
-    return data + b"\0" * (-len(data) % ALIGNMENT)
+def bounds(epilogue: Epilogue) -> dict[str, int | float]:
+    """The fields that every kernel's epilogue has."""
+    return {
+        "out_f32": int(epilogue.output is None),
+        "residual_multiplier": epilogue.residual_multiplier or np.float32(0),
+        "low": np.float32(-np.inf) if epilogue.low is None else epilogue.low,
+        "high": np.float32(np.inf) if epilogue.high is None else epilogue.high,
+    }
+
+
+def _aligned(size: int) -> int:
+    return -(-size // ALIGNMENT) * ALIGNMENT

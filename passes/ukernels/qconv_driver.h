@@ -2,10 +2,11 @@
 //   TILE_ROWS                       rows of a tile; a tile has 16 columns
 //   multiply_tile(operands, weights, schedule, runs, run_bytes, run_stride, count, sums)
 //                                   exact sums of `count` rows, i32[TILE_ROWS][16]
-//   store_tile(sums, scales, params, residual, out, columns, count)
+//   store_tile(sums, scales, finish, residual, out, columns, count)
 //                                   the epilogue of `columns` of these rows
 // and then includes this file. The epilogue is a function of its own: fused into the product it makes LLVM spill every accumulator.
 #include "common.h"
+#include "finish.h"
 #include "qconv_params.h"
 
 // The most rows a workgroup may do.
@@ -18,6 +19,7 @@ typedef struct {
   const u8 *residual;  // u8 or null
   u8 *out;
   const i32 *params;
+  Finish finish;
   i64 first;
   i32 pixels[MOST_ROWS];  // byte offset of each of the workgroup's output pixels in the input
   const u8 *operands[TILE_ROWS];
@@ -62,13 +64,15 @@ INLINE void do_tile(Convolution *c, i64 tile, i64 row, i64 count) {
   multiply_tile(c->operands, weights, schedule, joined ? 1 : p[QCONV_runs], joined ? p[QCONV_depth] : p[QCONV_run_bytes],
                 p[QCONV_run_stride], count, sums);
   const u8 *residual = c->residual ? c->residual + row * filters + tile * 16 : 0;
-  store_tile(sums, scales, p, residual, c->out + (row * filters + tile * 16) * size, smaller(16, filters - tile * 16), count);
+  store_tile(sums, scales, &c->finish, residual, c->out + (row * filters + tile * 16) * size, smaller(16, filters - tile * 16), count);
 }
 
 INLINE void convolve(const u8 *input, const u8 *residual, const u8 *blob, u8 *out, i64 x, i64 y) {
   Convolution c;
   c.input = input, c.residual = residual, c.out = out, c.params = (const i32 *)blob;
   const i32 *p = c.params;
+  c.finish = (Finish){as_f32(p[QCONV_residual_multiplier]), as_f32(p[QCONV_low]), as_f32(p[QCONV_high]), p[QCONV_filters],
+                      p[QCONV_out_f32]};
   const i64 first = x * p[QCONV_block_rows], last = smaller(first + p[QCONV_block_rows], p[QCONV_rows]);
   c.first = first;
   find_pixels(&c, last - first);

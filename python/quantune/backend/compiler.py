@@ -90,6 +90,7 @@ def executable_target(target: Target) -> str:
             module,
             "--compile-to=preprocessing",
             *target.compile_flags(),
+            *BEST_FLAGS,
         ]
         outcome = process.run(command, stdout, stderr)
         printed = stdout.read_text()

@@ -16,6 +16,7 @@ from quantune.passes.lower_casts import LowerCasts
 from quantune.passes.lower_to_integer import LowerToInteger
 from quantune.passes.name_layers import NameLayers
 from quantune.passes.propagate_qdq import PropagateQdq
+from quantune.passes.select_kernels import SelectKernels
 from quantune.passes.strip_annotations import StripAnnotations
 from quantune.plan.schema import Plan
 
@@ -31,14 +32,18 @@ FLOAT: tuple[Pass, ...] = (
 FP32: tuple[Pass, ...] = (ConvertConvToMatmul(), StripAnnotations())
 
 
-def quantize(plan: Plan) -> tuple[Pass, ...]:
-    """Reference module + plan → quantized module, which a stock iree-compile takes."""
+def quantize(plan: Plan, isa: str = "", executable_target: str = "") -> tuple[Pass, ...]:
+    """Reference module + plan → quantized module, which a stock iree-compile takes.
+
+    isa: whose microkernels to use, for which `executable_target` names the processor to IREE; empty for none.
+    """
     return (
         AnnotatePrecision(plan),  # the plan's decisions, as attributes
         InsertQdq(),  # every edge of every integer layer gets a quantize/dequantize pair …
         PropagateQdq(),  # … padding, pooling and reshapes move to the integer side of theirs …
         CancelQdq(),  # … and pairs that meet vanish; what is left is counted
-        LowerToInteger(),  # contractions, averages, additions: i8 in, i32 sums, one fused epilogue
+        SelectKernels(isa, executable_target),  # what our microkernels do best …
+        LowerToInteger(),  # … and the rest: i8 in, i32 sums, one fused epilogue
         LowerCasts(),  # what is left of quantize/dequantize becomes arithmetic
         ConvertConvToMatmul(),  # the form that data tiling and microkernels know
         StripAnnotations(),

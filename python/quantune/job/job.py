@@ -47,10 +47,12 @@ class Job:
         calibration: Dataset,
         observer: str = "mse",
         progress: Progress | None = None,
+        kernels: bool = True,
     ) -> None:
         self.model, self.target, self.folder = model, target, folder
         self.calibration, self.observer = calibration, observers.find(observer)
         self.observer_name, self.progress = observer, progress or Silent()
+        self.kernels = kernels
         self.cache = Cache(folder)
         self._scratch = folder / "cache"
         # measuring needs a machine that runs the module: the host's bits are every target's bits
@@ -86,7 +88,7 @@ class Job:
         self.cache.record(path, key)
         return found
 
-    def plan(self, strategy: str, menu: Sequence[int] = (8,), max_drop_sqnr_db: float = 1.0) -> Plan:
+    def plan(self, strategy: str, menu: Sequence[int] | None = None, max_drop_sqnr_db: float = 1.0) -> Plan:
         """What the strategy decides, from the two inferences (or one, if it needs no sensitivity)."""
         statistics = self.statistics()
         request = self._request(self.quantizations(statistics))
@@ -94,7 +96,8 @@ class Job:
             request = dataclasses.replace(
                 request,
                 sensitivity=self.sensitivity(statistics),
-                menu=tuple(menu),
+                menu=tuple(menu or self.target.weight_bits_menu),
+                float_mac=self.target.float_mac,
                 max_drop_sqnr_db=max_drop_sqnr_db,
             )
         return find(strategy)(request)
@@ -104,14 +107,16 @@ class Job:
         path = self.folder / "variants" / f"{variant}.vmfb"
         record, text = path.with_suffix(".json"), path.with_suffix(".mlir")
         decisions = None if plan is None else _decisions(plan)
-        key = key_of("build", self.model.graph.fingerprint, self.target, decisions)
+        key = key_of("build", self.model.graph.fingerprint, self.target, decisions, self.kernels)
         wanted = [path, record, *([text] if with_text else [])]
         if all(self.cache.fresh(item, key) for item in wanted):
             raw = read_json(record)
             return modules.Built(path=path, **raw)
         self.progress.start(f"compiling {variant}")
         try:
-            built = modules.build(self.model, self.target, path, plan, text if with_text else None)
+            built = modules.build(
+                self.model, self.target, path, plan, text if with_text else None, self.kernels
+            )
         finally:
             self.progress.finish()
         write_json(record, {k: v for k, v in dataclasses.asdict(built).items() if k != "path"})
@@ -182,7 +187,9 @@ class Job:
     def _compile_instrumented(self, file: str, plan: Plan | None) -> list[str]:
         self.progress.start("compiling the instrumented network")
         try:
-            return modules.instrumented(self.model, self._measure_on, self._scratch / file, plan)
+            return modules.instrumented(
+                self.model, self._measure_on, self._scratch / file, plan, self.kernels
+            )
         finally:
             self.progress.finish()
 

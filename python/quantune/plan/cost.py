@@ -10,17 +10,16 @@ import math
 from quantune.graph.model import Graph, Layer
 from quantune.plan.boundaries import Boundary
 
-FLOAT_MAC = 2.0  # f32 against int8 on the same layer: 1.5 (AVX2, vpmaddwd) to 3 (VNNI); measured on ResNet18 per dispatch
 ELEMENT = 8.0  # epilogue of one output element: convert, multiply-add, round, clamp, store
 FLOAT_ELEMENT = 10.0  # the same in f32: less arithmetic, four times the bytes
 BOUNDARY_ELEMENT = 6.0  # one pass that reads one form and writes the other
 
 
-def layer_cost(layer: Layer, precision: str) -> float:
+def layer_cost(layer: Layer, precision: str, float_mac: float) -> float:
     """The price of one layer in "integer" or "float"."""
     elements = math.prod(layer.output_shape)
     if precision == "float":
-        return FLOAT_MAC * layer.macs + FLOAT_ELEMENT * elements
+        return float_mac * layer.macs + FLOAT_ELEMENT * elements
     return layer.macs + ELEMENT * elements
 
 
@@ -29,9 +28,9 @@ def boundary_cost(graph: Graph, crossings: list[Boundary]) -> float:
     return sum(BOUNDARY_ELEMENT * math.prod(graph.shape(crossing.value)) for crossing in crossings)
 
 
-def island_cost(graph: Graph, layer: Layer, readers: int) -> float:
+def island_cost(graph: Graph, layer: Layer, readers: int, float_mac: float) -> float:
     """What a float island of this one layer adds: slower arithmetic, its inputs dequantized, its output quantized again."""
-    slower = layer_cost(layer, "float") - layer_cost(layer, "integer")
+    slower = layer_cost(layer, "float", float_mac) - layer_cost(layer, "integer", float_mac)
     converted = sum(math.prod(graph.shape(value)) for value in layer.inputs)
     converted += math.prod(layer.output_shape) if readers else 0
     return slower + BOUNDARY_ELEMENT * converted

@@ -10,7 +10,7 @@ TARGET = Target(
     cpu_features="",
     architecture="aarch64",
     native_vector_bytes=16,
-    weight_bits_menu=(8, 4),
+    weight_bits_menu=(8,),
     description="64-bit Arm, Cortex-A72 (Raspberry Pi 4)",
     neon=True,
 )

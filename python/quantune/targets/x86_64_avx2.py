@@ -3,7 +3,7 @@
 from quantune.targets.base import Target
 
 # Without `vpdpbusd`, int8 pays for widening to 32 bits. 7 and 6 bits let `vpmaddubsw` sums stay in 16-bit
-# lanes over several steps, which is where the speed is; 4 bits gains a little more and halves the weights.
+# lanes over several steps, which is where the speed is. 5 and 4 bits gain next to nothing beyond that.
 TARGET = Target(
     name="x86-64-avx2",
     triple="x86_64-unknown-linux-gnu",
@@ -11,7 +11,7 @@ TARGET = Target(
     cpu_features="",
     architecture="x86_64",
     native_vector_bytes=32,
-    weight_bits_menu=(8, 7, 6, 4),
+    weight_bits_menu=(8, 7, 6),
     description="x86-64 with AVX2 and FMA (Haswell, Zen and later)",
     avx2=True,
 )

@@ -17,6 +17,7 @@ class Request:
         quantizations: value name → scale and zero point from calibration, network inputs included.
         sensitivity: None for strategies that need none.
         menu: weight bits that pay on the target, widest first.
+        float_mac: the price of a float multiply-accumulate in 8-bit ones on the target.
         max_drop_sqnr_db: how far the predicted SQNR of the outputs may fall below uniform int8.
     """
 
@@ -27,3 +28,4 @@ class Request:
     sensitivity: Sensitivity | None = None
     menu: tuple[int, ...] = (8,)
     max_drop_sqnr_db: float = 1.0
+    float_mac: float = 2.0

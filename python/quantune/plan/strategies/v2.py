@@ -19,7 +19,7 @@ import dataclasses
 import math
 from typing import Any
 
-from quantune.graph.model import Graph, Layer
+from quantune.graph.model import Layer
 from quantune.plan import cost
 from quantune.plan.boundaries import boundaries
 from quantune.plan.schema import LayerPlan, Plan
@@ -39,7 +39,7 @@ def plan(request: Request) -> Plan:
     base = uniform_int8.plan(request)
     noise = {la.name: nsr for la in request.graph.contractions if (nsr := _nsr(request.sensitivity, la.name, 8)) is not None}
     factor = request.sensitivity.output_nsr / total if (total := sum(noise.values())) > 0 else 1.0
-    islands = _islands(request.graph, noise)
+    islands = _islands(request, noise)
     bits = _weight_bits(request, {name: nsr for name, nsr in noise.items() if name not in islands}, islands, factor)
     layers = dict(base.layers)
     for layer in request.graph.contractions:
@@ -66,15 +66,16 @@ def _nsr(sensitivity: Sensitivity, name: str, bits: int) -> float | None:
     return metrics.local_nsr + max(0.0, metrics.weight_nsr[bits] - metrics.weight_nsr[8])
 
 
-def _islands(graph: Graph, noise: dict[str, float]) -> dict[str, str]:
+def _islands(request: Request, noise: dict[str, float]) -> dict[str, str]:
     """Layers worth leaving in float → the reason."""
+    graph, float_mac = request.graph, request.float_mac
     total_noise = sum(noise.values())
-    total_cost = sum(cost.layer_cost(layer, "integer") for layer in graph)
+    total_cost = sum(cost.layer_cost(layer, "integer", float_mac) for layer in graph)
     readers = graph.consumers()
     found = {}
     for name, nsr in noise.items():
         share = nsr / total_noise if total_noise else 0.0
-        price = cost.island_cost(graph, graph.layer(name), len(readers[name])) / total_cost
+        price = cost.island_cost(graph, graph.layer(name), len(readers[name]), float_mac) / total_cost
         if share >= LEAST_SHARE and share >= FLOAT_GAIN * price:
             found[name] = f"float: makes {share:.0%} of the noise and costs {price:.1%} more in f32, boundaries included"
     return found
@@ -119,14 +120,14 @@ def _explained(
         {
             "precision": f"w{b}a8",
             "sqnr_db": decibels(_nsr(request.sensitivity, layer.name, b) or 0.0),
-            "cost": cost.layer_cost(layer, "integer"),
+            "cost": cost.layer_cost(layer, "integer", request.float_mac),
             "bytes": layer.weight.size * b // 8 if layer.weight is not None else 0,
         }
         for b in request.menu
     ]
     readers = len(request.graph.consumers()[layer.name])
-    extra = cost.island_cost(request.graph, layer, readers)
-    alternatives.append({"precision": "f32", "sqnr_db": None, "cost": cost.layer_cost(layer, "integer") + extra})
+    extra = cost.island_cost(request.graph, layer, readers, request.float_mac)
+    alternatives.append({"precision": "f32", "sqnr_db": None, "cost": cost.layer_cost(layer, "integer", request.float_mac) + extra})
     place = f"local SQNR {decibels(noise[layer.name]):.1f} dB, {_ordinal(rank)} noisiest of {len(noise)}"
     if layer.name in islands:
         return dataclasses.replace(

@@ -1,0 +1,14 @@
+// What the epilogue of every quantized kernel knows beside the sums and the scales.
+#ifndef QUANTUNE_FINISH_H_
+#define QUANTUNE_FINISH_H_
+
+#include "common.h"
+
+typedef struct {
+  float residual_multiplier;
+  float low, high;  // whole numbers when the result is u8
+  i64 filters;      // channels of a pixel of the result and of the residual
+  int out_f32;
+} Finish;
+
+#endif
