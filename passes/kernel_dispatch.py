@@ -14,6 +14,19 @@ EXECUTABLE = "quantune_kernels"
 
 
 @dataclass(frozen=True)
+class KernelTarget:
+    """A processor's microkernels.
+
+    Attributes:
+        isa: `avx2`, `avx512vnni` or `portable`; empty where there are none.
+        executable_target: the `#hal.executable.target<…>` that modules for this processor are compiled for.
+    """
+
+    isa: str = ""
+    executable_target: str = ""
+
+
+@dataclass(frozen=True)
 class _Entry:
     """One export: a kernel for operands of these sizes (in i8 elements) and this many workgroups."""
 

@@ -6,8 +6,7 @@ import dataclasses
 import difflib
 import re
 import typing
-from collections.abc import Callable, Iterable
-from pathlib import Path
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from quantune.errors import QuantuneError
@@ -23,11 +22,11 @@ from quantune.passes.lower_casts import LowerCasts
 from quantune.passes.lower_to_integer import LowerToInteger
 from quantune.passes.name_layers import NameLayers
 from quantune.passes.propagate_qdq import PropagateQdq
+from quantune.passes.select_kernels import SelectKernels
 from quantune.passes.strip_annotations import StripAnnotations
-from quantune.plan.schema import Plan
 
-PlanReader = Callable[[Path], Plan]
-"""How the option `plan=FILE` becomes a Plan: the caller reads the file, a pass never does."""
+Readers = Mapping[type, Callable[[str], Any]]
+"""How the text of an option becomes a Plan or a KernelTarget: the caller looks it up, a pass opens no file."""
 
 
 def all_passes() -> list[type[Pass]]:
@@ -41,6 +40,7 @@ def all_passes() -> list[type[Pass]]:
         InsertQdq,
         PropagateQdq,
         CancelQdq,
+        SelectKernels,
         LowerToInteger,
         LowerCasts,
         ConvertConvToMatmul,
@@ -48,17 +48,17 @@ def all_passes() -> list[type[Pass]]:
     ]
 
 
-def parse_pipeline(text: str, read_plan: PlanReader) -> list[Pass]:
+def parse_pipeline(text: str, readers: Readers) -> list[Pass]:
     """Passes of `name{option=value option=value},name,…`, optionally inside `builtin.module(…)`.
 
     Values end at a space or `}`; "…" and '…' quote. Raises QuantuneError: text that is not a pipeline (with
     the position), unknown passes and options (with near matches), values of the wrong type, missing options.
     """
-    return [_build(name, options, read_plan) for name, options in _Parser(text).pipeline()]
+    return [_build(name, options, readers) for name, options in _Parser(text).pipeline()]
 
 
 def option_types(cls: type[Pass]) -> dict[str, type]:
-    """Option name → its type: bool, int, str or Plan."""
+    """Option name → its type: bool, int, str, Plan or KernelTarget."""
     hints = typing.get_type_hints(cls)
     return {field.name: hints[field.name] for field in dataclasses.fields(cls)}
 
@@ -67,7 +67,7 @@ def is_required(field: dataclasses.Field[Any]) -> bool:
     return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
 
 
-def _build(name: str, options: dict[str, str], read_plan: PlanReader) -> Pass:
+def _build(name: str, options: dict[str, str], readers: Readers) -> Pass:
     known = {cls.name: cls for cls in all_passes()}
     if name not in known:
         raise QuantuneError(f"there is no pass {name!r}{_near(name, known)} (all: quantune-opt --list)")
@@ -81,7 +81,7 @@ def _build(name: str, options: dict[str, str], read_plan: PlanReader) -> Pass:
             raise QuantuneError(
                 f"pass {name} needs the option {field.name}: {name}{{{field.name}=<{meaning}>}}"
             )
-    return cls(**{key: _value(name, key, types[key], text, read_plan) for key, text in options.items()})
+    return cls(**{key: _value(name, key, types[key], text, readers) for key, text in options.items()})
 
 
 def _near(word: str, names: Iterable[str]) -> str:
@@ -90,9 +90,9 @@ def _near(word: str, names: Iterable[str]) -> str:
     return f"; near matches: {', '.join(near)}" if near else ", it takes none"
 
 
-def _value(name: str, option: str, kind: type, text: str, read_plan: PlanReader) -> Any:
-    if kind is Plan:
-        return read_plan(Path(text))
+def _value(name: str, option: str, kind: type, text: str, readers: Readers) -> Any:
+    if kind in readers:
+        return readers[kind](text)
     if kind is bool:
         if text not in ("true", "false"):
             raise QuantuneError(f"pass {name}: option {option} must be true or false, not {text!r}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from iree.compiler import ir
 
@@ -10,7 +10,7 @@ from quantune.graph.extract import anchor_of, layer_operations
 from quantune.ir import build, match, quant, values
 from quantune.passes.base import Pass, Report, tidy
 from quantune.passes.integer_group import Contraction, IntegerGroup
-from quantune.passes.kernel_dispatch import Kernels
+from quantune.passes.kernel_dispatch import Kernels, KernelTarget
 from quantune.passes.ukernels.pack import Geometry, pack_conv, pack_weights, schedules
 from quantune.passes.ukernels.pack_depthwise import pack_depthwise
 
@@ -26,8 +26,8 @@ class SelectKernels(Pass):
     schedule are one constant. Both ways compute the same bits.
 
     Options:
-        isa: `avx2`, `avx512vnni` or `portable`; empty leaves everything to IREE's code generation.
-        executable_target: the `#hal.executable.target` that the module is compiled for.
+        target: the processor (on the command line its name, such as x86-64-avx2); without one, and on
+            processors that have no kernels, everything is left to IREE's code generation.
 
     Before:
         %1 = linalg.conv_2d_nhwc_hwcf ins(%dequantized, %dequantized_weights) outs(%zero)
@@ -39,26 +39,26 @@ class SelectKernels(Pass):
     Left alone: float layers, a residual in f32, weights whose 16-bit sums cannot be proved (AVX2), dilated rows.
     """
 
-    isa: str = ""
-    executable_target: str = ""
+    target: KernelTarget = field(default=KernelTarget(), metadata={"help": "name of a target"})
 
     def apply(self, module: ir.Module) -> Report:
         choices: dict[str, str] = {}
-        kernels = Kernels(self.isa)
+        kernels = Kernels(self.target.isa)
         for name, ops in layer_operations(module).items():
             anchor = anchor_of(ops)
             if quant.precision_of(anchor) == "integer" and anchor.name in match.CONTRACTIONS:
                 with ir.InsertionPoint(ops[-1]), anchor.location:
                     choices[name] = self._convolution(IntegerGroup(ops, anchor), kernels)
-        kernels.write(module, self.executable_target)
+        kernels.write(module, self.target.executable_target)
         tidy(module)
         return {"choices": choices, "kernels": sum(c.startswith("kernel") for c in choices.values())}
 
     def _convolution(self, group: IntegerGroup, kernels: Kernels) -> str:
         """Rewrites one group if a kernel fits; returns what was chosen and why."""
         anchor = group.anchor
-        if not self.isa:
-            return "generated code: this target has no kernels"
+        isa = self.target.isa
+        if not isa:
+            return "generated code: no kernels for this target"
         geometry = _geometry(anchor)
         depthwise = anchor.name == match.DEPTHWISE
         if not depthwise and not geometry.supported:
@@ -69,16 +69,18 @@ class SelectKernels(Pass):
         if depthwise:
             blob, workgroups = pack_depthwise(geometry, parts.weight, parts.epilogue)
             _dispatch(group, parts, "qdepthwise", blob, workgroups, kernels)
-            return f"kernel qdepthwise for {self.isa}"
+            return f"kernel qdepthwise for {isa}"
         flushes = None
-        if self.isa in _NEED_SCHEDULE:
+        if isa in _NEED_SCHEDULE:
             runs = 1 if geometry.gathered else geometry.runs[0]
             flushes = schedules(pack_weights(parts.weight, geometry.depth), runs, parts.source.maximum)
             if flushes is None:
-                return "generated code: products of 8-bit weights may overflow 16 bits; 7-bit weights would not"
+                return (
+                    "generated code: products of 8-bit weights may overflow 16 bits; 7-bit weights would not"
+                )
         blob, workgroups = pack_conv(geometry, parts.weight, parts.epilogue, flushes)
         _dispatch(group, parts, "qconv", blob, workgroups, kernels)
-        return f"kernel qconv for {self.isa}"
+        return f"kernel qconv for {isa}"
 
 
 def _geometry(anchor: ir.Operation) -> Geometry:
@@ -103,10 +105,19 @@ def _geometry(anchor: ir.Operation) -> Geometry:
 
 
 def _dispatch(
-    group: IntegerGroup, parts: Contraction, family: str, blob: bytes, workgroups: tuple[int, int], kernels: Kernels
+    group: IntegerGroup,
+    parts: Contraction,
+    family: str,
+    blob: bytes,
+    workgroups: tuple[int, int],
+    kernels: Kernels,
 ) -> None:
     element = build.f32() if parts.epilogue.output is None else build.integer(8)
     result = build.tensor_type(values.shape(group.anchor.results[0]), element)
-    operands = [parts.stored, *([] if parts.residual is None else [parts.residual]), build.bytes_constant(blob)]
+    operands = [
+        parts.stored,
+        *([] if parts.residual is None else [parts.residual]),
+        build.bytes_constant(blob),
+    ]
     name = family if parts.residual is None else f"{family}_residual"
     group.finish(kernels.call(family, name, operands, result, workgroups))

@@ -126,7 +126,9 @@ def pack_conv(
 def tiled_scales(epilogue: Epilogue, starts: NDArray[np.int64], channels: int) -> bytes:
     """f32 [tiles, 2, 16]: multipliers and offsets of the 16 channels from each start; zeros beyond the last channel."""
     places = starts[:, None] + np.arange(TILE)
-    vectors = [np.append(np.broadcast_to(v, channels), np.float32(0)) for v in (epilogue.multiplier, epilogue.offset)]
+    vectors = [
+        np.append(np.broadcast_to(v, channels), np.float32(0)) for v in (epilogue.multiplier, epilogue.offset)
+    ]
     return np.stack([v[np.minimum(places, channels)] for v in vectors], axis=1).astype(np.float32).tobytes()
 
 

@@ -13,7 +13,9 @@ from quantune.passes.ukernels.params import Blob, bounds
 ORDER = np.array([0, 1, 2, 3, 8, 9, 10, 11, 4, 5, 6, 7, 12, 13, 14, 15])
 
 
-def pack_depthwise(geometry: Geometry, weight: NDArray[np.int8], epilogue: Epilogue) -> tuple[bytes, tuple[int, int]]:
+def pack_depthwise(
+    geometry: Geometry, weight: NDArray[np.int8], epilogue: Epilogue
+) -> tuple[bytes, tuple[int, int]]:
     """weight: HWC. Returns (blob, workgroups x and y)."""
     channels = geometry.channels
     starts = _starts(channels)

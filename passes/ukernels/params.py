@@ -45,7 +45,10 @@ class Blob:
         names = fields(self._header)
         if set(values) != set(names):
             raise KeyError(f"{self._header}: {sorted(set(values) ^ set(names))}")
-        words = [struct.pack("<f" if isinstance(values[n], (float, np.floating)) else "<i", values[n]) for n in names]
+        words = [
+            struct.pack("<f" if isinstance(values[n], (float, np.floating)) else "<i", values[n])
+            for n in names
+        ]
         header = b"".join(words)
         return header + b"\0" * (self._start - len(header)) + self._sections
 

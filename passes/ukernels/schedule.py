@@ -38,7 +38,9 @@ def flush_schedule(weights: NDArray[np.int64], largest: int) -> list[int] | None
     low = np.zeros_like(high)
     length = 0
     for step in range(len(weights)):
-        over = ((high + positive[step]) * largest > 32767).any() or ((low + negative[step]) * largest > 32768).any()
+        over = ((high + positive[step]) * largest > 32767).any() or (
+            (low + negative[step]) * largest > 32768
+        ).any()
         if length and (over or length == LONGEST):
             lengths.append(length)
             length, high, low = 0, np.zeros_like(high), np.zeros_like(low)

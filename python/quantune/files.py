@@ -28,7 +28,9 @@ def replacing(path: Path) -> Iterator[Path]:
         yield temporary
         os.replace(temporary, path)
     except OSError as error:
-        raise QuantuneError(f"cannot write {path}: {error.strerror or error}; free some space or choose another folder") from error
+        raise QuantuneError(
+            f"cannot write {path}: {error.strerror or error}; free some space or choose another folder"
+        ) from error
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
@@ -52,4 +54,6 @@ def read_json(path: Path) -> Any:
     except OSError as error:
         raise QuantuneError(f"cannot read {path}: {error.strerror or error}") from error
     except ValueError as error:
-        raise QuantuneError(f"{path} is not valid JSON ({error}); delete it and rerun, or restore it") from error
+        raise QuantuneError(
+            f"{path} is not valid JSON ({error}); delete it and rerun, or restore it"
+        ) from error

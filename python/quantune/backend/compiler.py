@@ -13,6 +13,7 @@ from pathlib import Path
 from quantune import files
 from quantune.backend import process
 from quantune.errors import QuantuneError
+from quantune.passes.kernel_dispatch import KernelTarget
 from quantune.targets import Target
 
 # On ResNet18 74 ms against 519 ms with default flags; on int8 in channels-last layout a factor of three.
@@ -74,6 +75,13 @@ def compile_module(
     log.unlink(missing_ok=True)
     warnings = tuple(line for line in lines if "warning:" in line or "not a recognized" in line)
     return CompileResult(output, outcome.seconds, outcome.peak_memory_bytes, warnings)
+
+
+@functools.cache
+def kernel_target(target: Target) -> KernelTarget:
+    """What `select-kernels` must know of a target."""
+    isa = target.kernel_isa
+    return KernelTarget(isa, executable_target(target)) if isa else KernelTarget()
 
 
 @functools.cache

@@ -12,6 +12,7 @@ from quantune.passes.channels_last import ChannelsLast
 from quantune.passes.convert_conv_to_matmul import ConvertConvToMatmul
 from quantune.passes.fold_batch_norm import FoldBatchNorm
 from quantune.passes.insert_qdq import InsertQdq
+from quantune.passes.kernel_dispatch import KernelTarget
 from quantune.passes.lower_casts import LowerCasts
 from quantune.passes.lower_to_integer import LowerToInteger
 from quantune.passes.name_layers import NameLayers
@@ -28,21 +29,23 @@ FLOAT: tuple[Pass, ...] = (
 )
 
 
+NO_KERNELS = KernelTarget()
+
 # Reference module → the fp32 variant.
 FP32: tuple[Pass, ...] = (ConvertConvToMatmul(), StripAnnotations())
 
 
-def quantize(plan: Plan, isa: str = "", executable_target: str = "") -> tuple[Pass, ...]:
+def quantize(plan: Plan, kernels: KernelTarget = NO_KERNELS) -> tuple[Pass, ...]:
     """Reference module + plan → quantized module, which a stock iree-compile takes.
 
-    isa: whose microkernels to use, for which `executable_target` names the processor to IREE; empty for none.
+    kernels: the processor whose microkernels to use; by default IREE generates all code.
     """
     return (
         AnnotatePrecision(plan),  # the plan's decisions, as attributes
         InsertQdq(),  # every edge of every integer layer gets a quantize/dequantize pair …
         PropagateQdq(),  # … padding, pooling and reshapes move to the integer side of theirs …
         CancelQdq(),  # … and pairs that meet vanish; what is left is counted
-        SelectKernels(isa, executable_target),  # what our microkernels do best …
+        SelectKernels(kernels),  # what our microkernels do best …
         LowerToInteger(),  # … and the rest: i8 in, i32 sums, one fused epilogue
         LowerCasts(),  # what is left of quantize/dequantize becomes arithmetic
         ConvertConvToMatmul(),  # the form that data tiling and microkernels know

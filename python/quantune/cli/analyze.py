@@ -52,7 +52,9 @@ def command(
 
     output = Output(as_json)
     place = folder or jobs.default_folder(model, target)
-    asked = JobOptions(model, calibration, str(weights) if weights else None, shape, target, observer, images)
+    asked = JobOptions(
+        model, calibration, str(weights) if weights else None, shape, target, observer, images=images
+    )
     with made(place):
         job = jobs.begin(asked, place, output)
         found = job.sensitivity(job.statistics())

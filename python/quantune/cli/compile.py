@@ -45,6 +45,7 @@ def command(
     observer: options.Observer = "mse",
     images: options.Images = options.IMAGES,
     compare: Annotated[bool, typer.Option("--compare", help="build uniform int8 as well")] = False,
+    kernels: options.Kernels = "on",
     input_shape: options.InputShape = None,
     as_json: options.Json = False,
 ) -> None:
@@ -67,12 +68,15 @@ def command(
     options.at_least_one(images, "--images")
     options.checked_target(target)
     options.checked_observer(observer)
+    with_kernels = options.switched_on(kernels)
 
     from quantune.job.folder import JobOptions, made, save_job, unfinish
     from quantune.plan.edit import load_plan
 
     output = Output(as_json)
-    asked = JobOptions(model, calibration, str(weights) if weights else None, shape, target, observer, images)
+    asked = JobOptions(
+        model, calibration, str(weights) if weights else None, shape, target, observer, with_kernels, images
+    )
     with made(folder):
         job = jobs.begin(asked, folder, output)
         decided = (
@@ -131,6 +135,7 @@ def _commands(asked: Any, folder: Path, *extra: Any) -> list[str]:
         "--menu": menu,
         "--observer": asked.observer,
         "--images": asked.images,
+        "--kernels": None if asked.kernels else "off",
         "--input-shape": shape,
     }
     words = [str(word) for option, value in given.items() if value is not None for word in (option, value)]

@@ -68,7 +68,7 @@ def warn_of_random(job: Job, data: str, output: Output) -> None:
         )
 
 
-def make_plan(job: Job, strategy: str, menu: Sequence[int], max_drop_db: float | None) -> Plan:
+def make_plan(job: Job, strategy: str, menu: Sequence[int] | None, max_drop_db: float | None) -> Plan:
     """What the strategy decides."""
     return job.plan(strategy, menu, 1.0 if max_drop_db is None else max_drop_db)
 

@@ -9,7 +9,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,6 @@ from quantune.files import write_atomic
 
 if TYPE_CHECKING:
     from quantune.passes.base import Pass
-    from quantune.plan.schema import Plan
 
 SEPARATOR = re.compile(r"^// -----.*$\n?", re.MULTILINE)
 _EPILOG = """\
@@ -84,7 +83,7 @@ def _transform(options: argparse.Namespace) -> int:
     """Reads, runs the pipeline, writes. Of several parts, those in error are reported and left out."""
     from quantune.passes.registry import parse_pipeline  # late: `--help` needs no compiler
 
-    passes = parse_pipeline(options.pass_pipeline, _read_plan) if options.pass_pipeline.strip() else []
+    passes = parse_pipeline(options.pass_pipeline, _readers()) if options.pass_pipeline.strip() else []
     source, name = _read(options.file)
     if not options.split_input_file:
         _write(_run(source, name, passes, options), options.output)
@@ -119,10 +118,17 @@ def _run(source: bytes, name: str, passes: Sequence[Pass], options: argparse.Nam
         return ((reports if options.report == "-" else "") + text.rstrip() + "\n").encode()
 
 
-def _read_plan(path: Path) -> Plan:
+def _readers() -> dict[type, Callable[[str], Any]]:
+    from quantune import targets
+    from quantune.backend.compiler import kernel_target
+    from quantune.passes.kernel_dispatch import KernelTarget
     from quantune.plan.edit import load_plan
+    from quantune.plan.schema import Plan
 
-    return load_plan(path)
+    return {
+        Plan: lambda name: load_plan(Path(name)),
+        KernelTarget: lambda name: kernel_target(targets.get(name)),
+    }
 
 
 def _read(file: str) -> tuple[bytes, str]:

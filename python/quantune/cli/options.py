@@ -68,7 +68,17 @@ MaxDrop = Annotated[
 ]
 Menu = Annotated[
     str | None,
-    typer.Option("--menu", metavar="BITS", help="v2: weight bits to choose from, such as 8,6,4 (default 8)"),
+    typer.Option(
+        "--menu",
+        metavar="BITS",
+        help="v2: weight bits to choose from, such as 8,6,4 (default: the target's own)",
+    ),
+]
+Kernels = Annotated[
+    str,
+    typer.Option(
+        "--kernels", metavar="on|off", help="Quantune's microkernels, or IREE's generated code for everything"
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="print one JSON document on standard output")]
 
@@ -111,14 +121,19 @@ def parse_shape(text: str | None) -> tuple[int, int, int] | None:
     return int(match[1]), int(match[2]), int(match[3])
 
 
-def parse_menu(text: str | None) -> tuple[int, ...]:
-    """'8,6,4' → (8, 6, 4), widest first."""
+def parse_menu(text: str | None) -> tuple[int, ...] | None:
+    """'8,6,4' → (8, 6, 4), widest first; None means the target's own."""
     if text is None:
-        return (8,)
+        return None
     parts = [part.strip() for part in text.split(",")]
     if not all(re.fullmatch("[2-8]", part) for part in parts):
         raise QuantuneError(f"--menu is a list of weight bits from 2 to 8, such as 8,6,4, not {text!r}")
     return tuple(sorted({int(part) for part in parts}, reverse=True))
+
+
+def switched_on(value: str) -> bool:
+    """on → True, off → False."""
+    return one_of(value, ("on", "off"), "value of --kernels") == "on"
 
 
 def at_least_one(value: int, option: str) -> int:

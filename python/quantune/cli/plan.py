@@ -60,7 +60,9 @@ def command(
 
     output = Output(as_json)
     place = folder or jobs.default_folder(model, target)
-    asked = JobOptions(model, calibration, str(weights) if weights else None, shape, target, observer, images)
+    asked = JobOptions(
+        model, calibration, str(weights) if weights else None, shape, target, observer, images=images
+    )
     with made(place):
         decided = jobs.make_plan(jobs.begin(asked, place, output), chosen, widths, max_drop_sqnr)
     decided.save(path)

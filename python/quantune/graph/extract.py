@@ -33,7 +33,9 @@ def extract(module: ir.Module) -> Graph:
     returned = list(values.terminator(function).operands)
     outputs = tuple(known.get(value, "") for value in returned)
     if set(outputs) - {layer.name for layer in layers}:
-        raise QuantuneError("the module returns a constant or one of its inputs; there is nothing to quantize")
+        raise QuantuneError(
+            "the module returns a constant or one of its inputs; there is nothing to quantize"
+        )
     return Graph({n: values.shape(a) for n, a in zip(names, arguments, strict=True)}, tuple(layers), outputs)
 
 
@@ -42,13 +44,20 @@ def layer_operations(module: ir.Module) -> dict[str, list[ir.Operation]]:
     groups: dict[str, list[ir.Operation]] = {}
     for op in values.operations(values.main_function(module)):
         if (name := values.layer_of(op)) is not None:
-            groups[name] = [*groups.pop(name, []), op]  # re-inserted: the dict stays ordered by last operation
+            groups[name] = [
+                *groups.pop(name, []),
+                op,
+            ]  # re-inserted: the dict stays ordered by last operation
     return groups
 
 
 def anchor_of(group: list[ir.Operation]) -> ir.Operation:
     """The operation a layer is named after: its contraction or pooling, else its first."""
-    heavy = [op for op in group if op.name in match.CONTRACTIONS or "pooling" in op.name or match.spatial_sum(op) is not None]
+    heavy = [
+        op
+        for op in group
+        if op.name in match.CONTRACTIONS or "pooling" in op.name or match.spatial_sum(op) is not None
+    ]
     return (heavy or group)[0]
 
 
@@ -86,7 +95,9 @@ def _layer(group: list[ir.Operation], known: dict[ir.Value, str]) -> Layer:
     )
 
 
-def _needed_padding(pad: ir.Operation, anchor: ir.Operation, low: list[int], high: list[int]) -> list[list[int]]:
+def _needed_padding(
+    pad: ir.Operation, anchor: ir.Operation, low: list[int], high: list[int]
+) -> list[list[int]]:
     """[[top, bottom], [left, right]] without what no window reaches (torch's ceil_mode pads generously)."""
     needed = []
     window = anchor.operands[1]
@@ -115,7 +126,9 @@ def _kind(group: list[ir.Operation], anchor: ir.Operation) -> LayerKind:
         return _SIMPLE[anchor.name]
     if anchor.name == "tensor.pad" and match.padding_of(anchor) is not None:
         return "pad"
-    if anchor.name == "tensor.extract_slice" and values.rank(anchor.operands[0]) == values.rank(anchor.results[0]):
+    if anchor.name == "tensor.extract_slice" and values.rank(anchor.operands[0]) == values.rank(
+        anchor.results[0]
+    ):
         return "slice"
     if anchor.name == "linalg.pooling_nhwc_sum" or match.spatial_sum(anchor) is not None:
         return "avg_pool"
@@ -158,7 +171,9 @@ def _attributes(kind: LayerKind, group: list[ir.Operation], anchor: ir.Operation
     elif kind == "transpose":
         found["permutation"] = values.integers(anchor.attributes["permutation"])
     elif kind == "slice":
-        found |= {n: values.integers(anchor.attributes[f"static_{n}"]) for n in ("offsets", "sizes", "strides")}
+        found |= {
+            n: values.integers(anchor.attributes[f"static_{n}"]) for n in ("offsets", "sizes", "strides")
+        }
     elif kind == "pad" and (padding := match.padding_of(anchor)) is not None:
         found |= {"low": padding[0], "high": padding[1], "value": padding[2]}
     elif kind == "opaque":

@@ -33,7 +33,9 @@ LayerKind = Literal[
 CONTRACTIONS: frozenset[str] = frozenset({"conv2d", "depthwise_conv2d", "linear"})
 """Kinds that carry weights and a multiply-accumulate loop."""
 
-TRANSPARENT: frozenset[str] = frozenset({"max_pool", "clamp", "concat", "pad", "reshape", "transpose", "slice"})
+TRANSPARENT: frozenset[str] = frozenset(
+    {"max_pool", "clamp", "concat", "pad", "reshape", "transpose", "slice"}
+)
 """Kinds that move or select values: input and output share one scale and zero point."""
 
 
@@ -117,7 +119,9 @@ class Graph:
 
     def consumers(self) -> dict[str, list[Layer]]:
         """Value name → layers that read it."""
-        users: dict[str, list[Layer]] = {name: [] for name in [*self.inputs, *(la.name for la in self.layers)]}
+        users: dict[str, list[Layer]] = {
+            name: [] for name in [*self.inputs, *(la.name for la in self.layers)]
+        }
         for layer in self.layers:
             for value in layer.inputs:
                 users[value].append(layer)

@@ -26,6 +26,7 @@ class JobOptions:
     """What a job is made from.
 
     model, calibration: as on the command line. images: at most that many for calibration; None for all.
+    kernels: microkernels where they fit; else IREE generates all code.
     input_shape: (C, H, W), or None for what the model says.
     variants: which of the compiled variants belong to the job. shipped: the one at the top of the folder.
     fingerprint: of the model that they were compiled from.
@@ -37,6 +38,7 @@ class JobOptions:
     input_shape: tuple[int, int, int] | None = None
     target: str = "host"
     observer: str = "mse"
+    kernels: bool = True
     images: int | None = None
     variants: tuple[str, ...] = ()
     shipped: str | None = None
@@ -73,7 +75,7 @@ def start_job(options: JobOptions, folder: Path, progress: Progress) -> Job:
     if not (folder / "statistics.json").exists():
         for _ in calibration:
             pass
-    return Job(model, get(options.target), folder, calibration, options.observer, progress)
+    return Job(model, get(options.target), folder, calibration, options.observer, progress, options.kernels)
 
 
 def save_job(job: Job, options: JobOptions, variants: Sequence[str], shipped: str | None) -> None:
@@ -133,7 +135,7 @@ def open_job(folder: Path, progress: Progress | None = None) -> Job:
         calibration = _calibration(options, model)
     except QuantuneError as error:
         calibration = _missing(options.calibration, f"{error}")
-    return Job(model, get(options.target), folder, calibration, options.observer, progress)
+    return Job(model, get(options.target), folder, calibration, options.observer, progress, options.kernels)
 
 
 def _calibration(options: JobOptions, model: Model) -> Dataset:

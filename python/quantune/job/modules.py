@@ -13,7 +13,7 @@ import numpy as np
 
 from quantune import files
 from quantune.backend import pipeline
-from quantune.backend.compiler import BEST_FLAGS, CompileResult, compile_module, executable_target
+from quantune.backend.compiler import BEST_FLAGS, CompileResult, compile_module, kernel_target
 from quantune.backend.runner import HostRunner
 from quantune.errors import QuantuneError
 from quantune.ingress.model import Model
@@ -64,8 +64,7 @@ def lowered(
 
 def quantizing(plan: Plan, target: Target, kernels: bool) -> tuple[Pass, ...]:
     """The quantizing pipeline for a target, with its microkernels or without."""
-    isa = target.kernel_isa if kernels else ""
-    return pipeline.quantize(plan, isa, executable_target(target) if isa else "")
+    return pipeline.quantize(plan, kernel_target(target) if kernels else pipeline.NO_KERNELS)
 
 
 def instrumented(
@@ -86,7 +85,12 @@ def instrumented(
 
 
 def build(
-    model: Model, target: Target, output: Path, plan: Plan | None, text_to: Path | None = None, kernels: bool = True
+    model: Model,
+    target: Target,
+    output: Path,
+    plan: Plan | None,
+    text_to: Path | None = None,
+    kernels: bool = True,
 ) -> Built:
     """Compiles a variant (plan None: fp32) with the flags that turn out fastest here; elsewhere with the usual best ones."""
     passes = quantizing(plan, target, kernels) if plan is not None else pipeline.FP32

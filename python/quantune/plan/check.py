@@ -16,7 +16,9 @@ def check_fits(plan: Plan, graph: Graph) -> None:
     if unknown := [name for name in plan.layers if name not in graph]:
         raise PlanError(no_match(unknown[0], names))
     if missing := [name for name in names if name not in plan.layers]:
-        raise PlanError(f"the plan says nothing about layer {missing[0]!r}; it was made for another model: make it anew with `quantune plan`")
+        raise PlanError(
+            f"the plan says nothing about layer {missing[0]!r}; it was made for another model: make it anew with `quantune plan`"
+        )
     if plan.fingerprint != graph.fingerprint:
         raise PlanError(
             f"the plan was made for model {plan.model!r} with other weights or structure (fingerprint {plan.fingerprint}, "

@@ -13,7 +13,9 @@ WIDEST_SHARE = 2.0
 """A concatenation's input takes over the common scale if that is at most this much coarser (one bit lost), else it is requantized."""
 
 
-def quantizations(graph: Graph, statistics: Statistics, observer: Observer, bits: int = 8) -> dict[str, Quantization]:
+def quantizations(
+    graph: Graph, statistics: Statistics, observer: Observer, bits: int = 8
+) -> dict[str, Quantization]:
     """value name → Quantization.
 
     Layers that only move values share their input's range. The inputs of a concatenation share one range where that costs little,

@@ -112,7 +112,9 @@ def read_plan_json(path: Path) -> dict[str, Any]:
     if not isinstance(raw, dict) or "layers" not in raw:
         raise PlanError(f"{path} is not a plan: it has no 'layers'; make one with `quantune plan`")
     if raw.get("schema") != SCHEMA:
-        raise PlanError(f"{path} has schema {raw.get('schema')!r}, this version reads {SCHEMA!r}; make it anew with `quantune plan`")
+        raise PlanError(
+            f"{path} has schema {raw.get('schema')!r}, this version reads {SCHEMA!r}; make it anew with `quantune plan`"
+        )
     return raw
 
 

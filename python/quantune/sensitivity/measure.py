@@ -19,7 +19,13 @@ TWIN = "/float"
 
 
 def measure(
-    runner: Runner, names: list[str], dataset: Dataset, graph: Graph, plan: Plan, statistics: Statistics, progress: Progress
+    runner: Runner,
+    names: list[str],
+    dataset: Dataset,
+    graph: Graph,
+    plan: Plan,
+    statistics: Statistics,
+    progress: Progress,
 ) -> Sensitivity:
     """Runs every image once through the quantized module that `plan` (uniform int8) makes.
 
@@ -41,7 +47,9 @@ def measure(
     for name in graph.outputs:
         output.signal += accumulated[name].signal
         output.noise += accumulated[name].noise
-    layers = {la.name: _layer(la, plan, statistics, local.get(la.name), accumulated.get(la.name)) for la in graph}
+    layers = {
+        la.name: _layer(la, plan, statistics, local.get(la.name), accumulated.get(la.name)) for la in graph
+    }
     return Sensitivity(images=len(dataset), passes=2, output_nsr=output.nsr, layers=layers)
 
 

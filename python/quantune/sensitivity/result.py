@@ -58,7 +58,9 @@ class Sensitivity:
         if not isinstance(raw, dict) or raw.pop("schema", None) != SCHEMA:
             raise QuantuneError(f"{path} is not a sensitivity file of this version; delete it and rerun")
         try:
-            layers = {name: LayerSensitivity(**_with_integer_keys(item)) for name, item in raw.pop("layers").items()}
+            layers = {
+                name: LayerSensitivity(**_with_integer_keys(item)) for name, item in raw.pop("layers").items()
+            }
             return Sensitivity(layers=layers, **raw)
         except (TypeError, ValueError, KeyError, AttributeError) as error:
             raise QuantuneError(f"{path} is damaged ({error}); delete it and rerun") from error

@@ -13,6 +13,7 @@ def plan(request: Request) -> Plan:
     """Every layer float."""
     base = uniform_int8.plan(request)
     layers = {
-        name: dataclasses.replace(choice, precision="float", reason="strategy fp32") for name, choice in base.layers.items()
+        name: dataclasses.replace(choice, precision="float", reason="strategy fp32")
+        for name, choice in base.layers.items()
     }
     return dataclasses.replace(base, strategy="fp32", layers=layers)

@@ -37,10 +37,16 @@ def plan(request: Request) -> Plan:
     """Needs `request.sensitivity`; a layer without metrics (nothing of it is integer) stays as in uniform int8."""
     assert request.sensitivity is not None
     base = uniform_int8.plan(request)
-    noise = {la.name: nsr for la in request.graph.contractions if (nsr := _nsr(request.sensitivity, la.name, 8)) is not None}
+    noise = {
+        la.name: nsr
+        for la in request.graph.contractions
+        if (nsr := _nsr(request.sensitivity, la.name, 8)) is not None
+    }
     factor = request.sensitivity.output_nsr / total if (total := sum(noise.values())) > 0 else 1.0
     islands = _islands(request, noise)
-    bits = _weight_bits(request, {name: nsr for name, nsr in noise.items() if name not in islands}, islands, factor)
+    bits = _weight_bits(
+        request, {name: nsr for name, nsr in noise.items() if name not in islands}, islands, factor
+    )
     layers = dict(base.layers)
     for layer in request.graph.contractions:
         if layer.name in noise:
@@ -77,11 +83,15 @@ def _islands(request: Request, noise: dict[str, float]) -> dict[str, str]:
         share = nsr / total_noise if total_noise else 0.0
         price = cost.island_cost(graph, graph.layer(name), len(readers[name]), float_mac) / total_cost
         if share >= LEAST_SHARE and share >= FLOAT_GAIN * price:
-            found[name] = f"float: makes {share:.0%} of the noise and costs {price:.1%} more in f32, boundaries included"
+            found[name] = (
+                f"float: makes {share:.0%} of the noise and costs {price:.1%} more in f32, boundaries included"
+            )
     return found
 
 
-def _weight_bits(request: Request, noise: dict[str, float], islands: dict[str, str], factor: float) -> dict[str, int]:
+def _weight_bits(
+    request: Request, noise: dict[str, float], islands: dict[str, str], factor: float
+) -> dict[str, int]:
     """Integer layer → bits, by the largest threshold that keeps the predicted noise within the budget."""
     assert request.sensitivity is not None
     budget = request.sensitivity.output_nsr * 10 ** (request.max_drop_sqnr_db / 10)
@@ -112,7 +122,12 @@ def _predicted(sensitivity: Sensitivity, bits: dict[str, int]) -> float:
 
 
 def _explained(
-    request: Request, base: LayerPlan, layer: Layer, noise: dict[str, float], islands: dict[str, str], bits: dict[str, int]
+    request: Request,
+    base: LayerPlan,
+    layer: Layer,
+    noise: dict[str, float],
+    islands: dict[str, str],
+    bits: dict[str, int],
 ) -> LayerPlan:
     assert request.sensitivity is not None
     rank = 1 + sum(other > noise[layer.name] for other in noise.values())
@@ -127,16 +142,32 @@ def _explained(
     ]
     readers = len(request.graph.consumers()[layer.name])
     extra = cost.island_cost(request.graph, layer, readers, request.float_mac)
-    alternatives.append({"precision": "f32", "sqnr_db": None, "cost": cost.layer_cost(layer, "integer", request.float_mac) + extra})
+    alternatives.append(
+        {
+            "precision": "f32",
+            "sqnr_db": None,
+            "cost": cost.layer_cost(layer, "integer", request.float_mac) + extra,
+        }
+    )
     place = f"local SQNR {decibels(noise[layer.name]):.1f} dB, {_ordinal(rank)} noisiest of {len(noise)}"
     if layer.name in islands:
         return dataclasses.replace(
-            base, precision="float", reason=f"{islands[layer.name]} ({place})", alternatives=tuple(alternatives)
+            base,
+            precision="float",
+            reason=f"{islands[layer.name]} ({place})",
+            alternatives=tuple(alternatives),
         )
     chosen = bits[layer.name]
-    menu = "the only width that pays on this target" if len(request.menu) == 1 else "fewest bits within the noise budget"
+    menu = (
+        "the only width that pays on this target"
+        if len(request.menu) == 1
+        else "fewest bits within the noise budget"
+    )
     return dataclasses.replace(
-        base, weight_bits=chosen, reason=f"{chosen}-bit weights: {menu} ({place})", alternatives=tuple(alternatives)
+        base,
+        weight_bits=chosen,
+        reason=f"{chosen}-bit weights: {menu} ({place})",
+        alternatives=tuple(alternatives),
     )
 
 
