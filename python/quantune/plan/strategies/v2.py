@@ -1,14 +1,15 @@
 """v2: QuantuneV2's choice. Two inferences, local metrics, O(n).
 
-Every contraction's own noise-to-signal ratio comes from the comparison with its float twin; what fewer weight bits would add comes
-from the weights alone (independent errors add, so nsr(b) = local + weight(b) - weight(8)). To first order a layer's relative noise
-reaches the outputs unchanged, up to one factor for the whole network that the quantized run measures: predicted output noise =
-factor x sum of the layers' noise. (QuantuneV2, Kim et al. 2025, ranks layers by such local metrics instead of searching.)
+Every contraction's own noise-to-signal ratio comes from the comparison with its float twin; what fewer
+weight bits would add comes from the weights alone (independent errors add, so nsr(b) = local + weight(b) -
+weight(8)). To first order a layer's relative noise reaches the outputs unchanged, up to one factor for the
+whole network that the quantized run measures: predicted output noise = factor x sum of the layers' noise.
+(QuantuneV2, Kim et al. 2025, ranks layers by such local metrics instead of searching.)
 
-- A layer becomes a float island where its share of the noise is at least FLOAT_GAIN times its share of the price, boundaries
-  included: there float buys accuracy cheaply.
-- A layer gets fewer bits where its share of the added noise stays below its share of the saved bytes times a threshold; the
-  threshold is the largest that keeps the predicted SQNR within the permitted drop.
+- A layer becomes a float island where its share of the noise is at least FLOAT_GAIN times its share of the
+  price, boundaries included: there float buys accuracy cheaply.
+- A layer gets fewer bits where its share of the added noise stays below its share of the saved bytes times
+  a threshold; the threshold is the largest that keeps the predicted SQNR within the permitted drop.
 
 Every decision looks at one layer, so the whole is O(n); the threshold takes a fixed number of halvings.
 """
@@ -28,13 +29,13 @@ from quantune.plan.strategies.request import Request
 from quantune.sensitivity.metrics import decibels
 from quantune.sensitivity.result import Sensitivity
 
-FLOAT_GAIN = 4.0
+FLOAT_GAIN = 1.5
 LEAST_SHARE = 0.05  # of the network's noise; below that no island is worth a sentence
 HALVINGS = 30
 
 
 def plan(request: Request) -> Plan:
-    """Needs `request.sensitivity`; a layer without metrics (nothing of it is integer) stays as in uniform int8."""
+    """Needs `request.sensitivity`; a layer without metrics (none of it is integer) stays as in uniform int8."""
     assert request.sensitivity is not None
     base = uniform_int8.plan(request)
     noise = {
@@ -84,7 +85,8 @@ def _islands(request: Request, noise: dict[str, float]) -> dict[str, str]:
         price = cost.island_cost(graph, graph.layer(name), len(readers[name]), float_mac) / total_cost
         if share >= LEAST_SHARE and share >= FLOAT_GAIN * price:
             found[name] = (
-                f"float: makes {share:.0%} of the noise and costs {price:.1%} more in f32, boundaries included"
+                f"float: makes {share:.0%} of the noise and costs {price:.1%} more in f32, "
+                "boundaries included"
             )
     return found
 
