@@ -96,7 +96,12 @@ class _Mover:
     def physical(self, value: ir.Value) -> ir.Value:
         """The channels-last form of `value`."""
         if value not in self.twins:
-            self.twins[value] = _permute(value, channels_last(values.rank(value)))
+            moved = channels_last(values.rank(value))
+            if isinstance(value, ir.BlockArgument):  # else it would be named after its first reader
+                with ir.Location.file("torch:input.channels_last|", 0, 0):
+                    self.twins[value] = _permute(value, moved)
+            else:
+                self.twins[value] = _permute(value, moved)
         return self.twins[value]
 
     def logical(self, value: ir.Value) -> ir.Value:

@@ -13,6 +13,10 @@ from typing import Any
 from quantune.errors import QuantuneError
 
 
+_UMASK = os.umask(0)
+os.umask(_UMASK)
+
+
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Yields a temporary path beside `path`; renames it into place on success, deletes it otherwise.
@@ -26,6 +30,7 @@ def replacing(path: Path) -> Iterator[Path]:
         os.close(handle)
         temporary = Path(name)
         yield temporary
+        temporary.chmod(0o666 & ~_UMASK)  # mkstemp makes files that nobody else may read
         os.replace(temporary, path)
     except OSError as error:
         raise QuantuneError(
