@@ -28,8 +28,8 @@ $(STAMP): pyproject.toml
 
 # Ninja knows what is stale, so this is quick when no C file has changed.
 kernels: venv ## rebuild the microkernels' bitcode after editing their C
-	@"$(BIN)/cmake" -S . -B build/kernels -G Ninja --log-level=WARNING \
-	  -DCMAKE_MAKE_PROGRAM="$(abspath $(BIN)/ninja)" -DQUANTUNE_PYTHON="$(abspath $(BIN)/python)"
+	@"$(BIN)/cmake" -S . -B build/kernels -G Ninja \
+	  -DCMAKE_MAKE_PROGRAM="$(abspath $(BIN)/ninja)" -DQUANTUNE_PYTHON="$(abspath $(BIN)/python)" >/dev/null
 	@"$(BIN)/cmake" --build build/kernels
 
 demo: venv ## quantize EfficientNet-Lite0, compare fp32/int8/v2, write build/demo/report.html

@@ -1,0 +1,47 @@
+"""The tests of the kernels can fail: every kind of mistake that they are there for is found."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from convolutions import Convolution, prepare
+from machines import KernelFault, Machine, each_machine
+
+CASE = Convolution(out=(9, 1), channels=8, filters=20)
+DEPTHWISE = Convolution(channels=24, filters=0, kernel=(3, 3), residual=True)
+
+
+@each_machine
+@pytest.mark.parametrize(("case", "family"), [(CASE, "qconv"), (DEPTHWISE, "qdepthwise")])
+def test_leaving_an_operand_ends_the_program(machine: Machine, case: Convolution, family: str) -> None:
+    """Operands are made one byte too short for what the kernel is told."""
+    call, expected = prepare(case, machine)
+    assert machine.run(family, [call]) == [expected.tobytes()]
+    for index in range(len(call.inputs) - 1):
+        inputs = list(call.inputs)
+        for short in (inputs[index][:-1], b""):
+            inputs[index] = short
+            with pytest.raises(KernelFault, match="call 1 touched memory outside its operands") as raised:
+                machine.run(family, [call, replace(call, inputs=tuple(inputs))])
+            assert raised.value.index == 1
+    with pytest.raises(KernelFault, match="call 0 "):
+        machine.run(family, [replace(call, result_bytes=call.result_bytes - 1)])
+
+
+@each_machine
+def test_results_that_are_never_written_are_seen(machine: Machine) -> None:
+    call, _ = prepare(CASE, machine)
+    for wrong in (replace(call, result_bytes=call.result_bytes + 1), replace(call, workgroups=(0, 1))):
+        with pytest.raises(KernelFault, match="leaves results unwritten"):
+            machine.run("qconv", [wrong])
+
+
+@each_machine
+def test_one_wrong_weight_shows(machine: Machine) -> None:
+    call, expected = prepare(replace(CASE, stored=False), machine)
+    blob = bytearray(call.inputs[-1])
+    blob[-64] ^= 1  # filter 16: the last tile's first column
+    wrong = replace(call, inputs=(*call.inputs[:-1], bytes(blob)))
+    assert machine.run("qconv", [wrong]) != [expected.tobytes()]

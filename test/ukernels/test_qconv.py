@@ -1,0 +1,147 @@
+"""Convolution kernels between guard pages against the reference: every tail, window, epilogue and extreme."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from convolutions import FILLS, INFINITY, Convolution, Fill, check
+from machines import Machine, each_machine
+
+POINTWISE, SQUARE = (1, 1), (3, 3)
+
+
+def widest(machine: Machine, input_bits: int = 8) -> int:
+    """The widest weights that the instruction set computes with such activations."""
+    return 15 - input_bits if machine.isa == "avx2" and input_bits > 7 else 8
+
+
+@each_machine
+def test_every_number_of_filters(machine: Machine) -> None:
+    check(
+        machine,
+        [
+            Convolution(filters=n, residual=residual, stored=stored, weight_bits=widest(machine), seed=n)
+            for n in (*range(1, 34), 48, 64)
+            for residual, stored in ((False, True), (False, False), (True, True), (True, False))
+        ],
+    )
+
+
+@each_machine
+def test_every_number_of_rows(machine: Machine) -> None:
+    """Up to several workgroups, in rows and in columns of the image."""
+    counts = (*range(1, 26), 47, 48, 49, 191, 192, 193, 385, 600)
+    shapes = [*((n, 1) for n in counts), *((1, n) for n in counts), (7, 11), (29, 13), (14, 14)]
+    check(machine, [Convolution(out=out, channels=c, seed=sum(out)) for out in shapes for c in (3, 4)])
+
+
+@each_machine
+def test_every_number_of_channels(machine: Machine) -> None:
+    """Runs that are no multiple of four bytes are gathered."""
+    check(
+        machine,
+        [
+            Convolution(channels=c, kernel=kernel, padding=((k, k), (k, k)), seed=c)
+            for c in (*range(1, 10), 15, 16, 17, 31, 58, 64)
+            for kernel, k in ((POINTWISE, 0), (SQUARE, 1))
+        ],
+    )
+
+
+@each_machine
+def test_every_window(machine: Machine) -> None:
+    cases = [
+        Convolution((4, 5), channels, 17, kernel, strides, dilations, padding, seed=channels)
+        for channels in (3, 4, 10)
+        for kernel in (POINTWISE, SQUARE, (5, 5), (1, 7), (7, 1), (7, 7), (2, 3))
+        for strides in ((1, 1), (2, 2), (1, 2), (3, 1))
+        for dilations in ((1, 1), (2, 1), (1, 2), (2, 2))
+        for padding in (((0, 0), (0, 0)), ((1, 0), (1, 2)))
+    ]
+    # Windows that are dilated in width and have several rows are left to the code generator.
+    supported = [case for case in cases if case.geometry.supported]
+    assert len(supported) > 0.7 * len(cases)
+    check(machine, supported)
+
+
+@each_machine
+@pytest.mark.parametrize("fill", FILLS)
+def test_every_width_at_the_extremes(machine: Machine, fill: Fill) -> None:
+    """The longest sums that a schedule allows, in rows with flushes at different steps for every tile."""
+    cases = [
+        Convolution((6, 3), channels, filters, kernel, weight_bits=bits, input_bits=input_bits, seed=bits)
+        for input_bits in (8, 7, 4)
+        for bits in range(2, widest(machine, input_bits) + 1)
+        for channels, filters, kernel in ((512, 17, POINTWISE), (64, 33, SQUARE), (21, 5, SQUARE))
+    ]
+    check(machine, [replace(case, fill=fill) for case in cases])
+
+
+@each_machine
+@pytest.mark.parametrize("stored", [True, False], ids=["u8", "f32"])
+@pytest.mark.parametrize("residual", [False, True], ids=["plain", "residual"])
+def test_every_epilogue(machine: Machine, stored: bool, residual: bool) -> None:
+    clamps = ((-INFINITY, INFINITY), (0.0, INFINITY), (0.0, 0.5), (-1.0, 1.0), (-INFINITY, 0.0))
+    check(
+        machine,
+        [
+            Convolution(filters=n, output_bits=bits, stored=stored, residual=residual, clamp=clamp, seed=bits)
+            for n in (16, 19)
+            for bits in (8, 7, 4)
+            for clamp in clamps
+        ],
+    )
+
+
+@each_machine
+def test_small_and_large_panels_and_shared_columns(machine: Machine) -> None:
+    """Both orders of the loops; few rows, whose columns are shared among workgroups."""
+    check(
+        machine,
+        [
+            Convolution((14, 14), 256, 40, SQUARE, padding=((1, 1), (1, 1)), residual=True),
+            Convolution((1, 1), 1280, 1000, stored=False),
+            Convolution((7, 7), 64, 160),
+            Convolution((20, 20), 16, 96),
+            Convolution((40, 10), 3, 64, (7, 7), (2, 2), padding=((3, 3), (3, 3))),
+            Convolution((2, 2), 2048, 16),
+            Convolution((3, 3), 1021, 18),
+        ],
+    )
+
+
+@st.composite
+def convolutions(draw: st.DrawFn) -> Convolution:
+    def pair(*choices: int) -> tuple[int, int]:
+        return draw(st.sampled_from(choices)), draw(st.sampled_from(choices))
+
+    case = Convolution(
+        out=pair(1, 2, 3, 5, 8, 13),
+        channels=draw(st.integers(1, 40)),
+        filters=draw(st.integers(1, 70)),
+        kernel=pair(1, 2, 3, 5),
+        strides=pair(1, 2, 3),
+        dilations=pair(1, 1, 2),
+        weight_bits=draw(st.integers(2, 8)),
+        input_bits=draw(st.sampled_from((8, 7, 5))),
+        output_bits=draw(st.sampled_from((8, 7, 4))),
+        residual=draw(st.booleans()),
+        stored=draw(st.booleans()),
+        clamp=draw(st.sampled_from(((-INFINITY, INFINITY), (0.0, INFINITY), (0.0, 2.0)))),
+        seed=draw(st.integers(0, 2**32)),
+    )
+    pads = tuple(min(draw(st.integers(0, 2)), (reach - 1) // 2) for reach in case.reach)
+    return replace(case, padding=((pads[0], pads[0]), (pads[1], 0)))
+
+
+@each_machine
+@settings(deadline=None, max_examples=10)
+@given(st.lists(convolutions(), min_size=1, max_size=20))
+def test_random_convolutions(machine: Machine, cases: list[Convolution]) -> None:
+    """Many at once: starting an emulator costs more than a convolution."""
+    narrow = [case for case in cases if case.weight_bits <= widest(machine, case.input_bits)]
+    check(machine, [case for case in narrow if case.geometry.supported])
