@@ -1,4 +1,7 @@
-"""An integer layer on its way down: what its operations hold, whether generated code or a microkernel computes it."""
+"""An integer layer on its way down: what its operations hold.
+
+The same, whether generated code or a microkernel computes it.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,10 @@ from quantune.plan.schema import Quantization
 
 @dataclass(frozen=True)
 class Contraction:
-    """A contraction's parts: storage of its input and residual (i8, or f32 for the latter), integer weights, epilogue."""
+    """A contraction's parts.
+
+    Storage of its input and residual (i8, or f32 for the latter), integer weights, epilogue.
+    """
 
     stored: ir.Value
     source: Quantization

@@ -26,7 +26,7 @@ from quantune.passes.select_kernels import SelectKernels
 from quantune.passes.strip_annotations import StripAnnotations
 
 Readers = Mapping[type, Callable[[str], Any]]
-"""How the text of an option becomes a Plan or a KernelTarget: the caller looks it up, a pass opens no file."""
+"""How an option's text becomes a Plan or a KernelTarget: the caller looks it up, a pass opens no file."""
 
 
 def all_passes() -> list[type[Pass]]:

@@ -19,11 +19,13 @@ _NEED_SCHEDULE = ("avx2",)
 
 @dataclass(frozen=True)
 class SelectKernels(Pass):
-    """Rewrites integer layers to dispatches of Quantune's microkernels and says of every layer what was chosen and why.
+    """Rewrites integer layers to dispatches of Quantune's microkernels and says of every layer what was
+    chosen and why.
 
-    A convolution or fully connected layer, with its bias, residual addition, clamp and requantization, becomes one `flow.dispatch`
-    into C compiled to bitcode, which is embedded, so that a stock `iree-compile` needs nothing else. Weights, scales and the flush
-    schedule are one constant. Both ways compute the same bits.
+    A convolution or fully connected layer, with its bias, residual addition, clamp and requantization,
+    becomes one `flow.dispatch` into C compiled to bitcode, which is embedded, so that a stock
+    `iree-compile` needs nothing else. Weights, scales and the flush schedule are one constant. Both ways
+    compute the same bits.
 
     Options:
         target: the processor (on the command line its name, such as x86-64-avx2); without one, and on
@@ -34,9 +36,11 @@ class SelectKernels(Pass):
         %2 = linalg.generic ins(%1, %bias) { addf }
         %3 = quant.qcast %2
     After:
-        %1 = flow.dispatch @quantune_kernels::@quantune_qconv_avx2_…(%x, %constants) : (tensor<1x58x58x64xi8>, …) -> tensor<1x56x56x64xi8>
+        %1 = flow.dispatch @quantune_kernels::@quantune_qconv_avx2_…(%x, %constants)
+            : (tensor<1x58x58x64xi8>, …) -> tensor<1x56x56x64xi8>
 
-    Left alone: float layers, a residual in f32, weights whose 16-bit sums cannot be proved (AVX2), dilated rows.
+    Left alone: float layers, a residual in f32, weights whose 16-bit sums cannot be proved (AVX2), dilated
+    rows.
     """
 
     target: KernelTarget = field(default=KernelTarget(), metadata={"help": "name of a target"})

@@ -1,7 +1,7 @@
 """The main job on a real network with real pictures, as a user would type it; `make demo` runs this.
 
-EfficientNet-Lite0 with its published ImageNet weights, calibrated on scikit-image's photos, checked on the labelled photos of
-foolbox. Everything lands in build/demo; finished steps are not repeated.
+EfficientNet-Lite0 with its published ImageNet weights, calibrated on scikit-image's photos, checked on the
+labelled photos of foolbox. Everything lands in build/demo; finished steps are not repeated.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""The microkernels' Python side: their parameters, how weights are packed, the flush schedule and the bitcode."""
+"""The microkernels' Python side: parameters, how weights are packed, the flush schedule and the bitcode."""

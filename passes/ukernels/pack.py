@@ -47,7 +47,11 @@ class Geometry:
 
     @property
     def supported(self) -> bool:
-        """Runs must be evenly spaced: no dilation in width together with several kernel rows; gathered operands must fit the stack."""
+        """Whether the drivers can walk it.
+
+        Runs must be evenly spaced: no dilation in width together with several kernel rows; gathered
+        operands must fit the stack.
+        """
         evenly = self.kernel[0] == 1 or self.kernel[1] == 1 or self.dilations[1] == 1
         return evenly and (not self.gathered or 12 * self.depth <= GATHER_BYTES)
 
@@ -70,7 +74,7 @@ def pack_weights(weight: NDArray[np.int8], depth: int) -> NDArray[np.int8]:
 
 
 def schedules(packed: NDArray[np.int8], runs: int, largest: int) -> list[bytes] | None:
-    """Each tile's flush schedule: per run a 16-bit count and the lengths; None when some step cannot be proved."""
+    """Each tile's flush schedule: per run a 16-bit count and the lengths; None if a step cannot be proved."""
     found = []
     for tile in packed.astype(np.int64):
         parts = []
@@ -124,7 +128,7 @@ def pack_conv(
 
 
 def tiled_scales(epilogue: Epilogue, starts: NDArray[np.int64], channels: int) -> bytes:
-    """f32 [tiles, 2, 16]: multipliers and offsets of the 16 channels from each start; zeros beyond the last channel."""
+    """f32 [tiles, 2, 16]: multipliers and offsets of 16 channels from each start, zeros beyond the last."""
     places = starts[:, None] + np.arange(TILE)
     vectors = [
         np.append(np.broadcast_to(v, channels), np.float32(0)) for v in (epilogue.multiplier, epilogue.offset)
@@ -133,9 +137,13 @@ def tiled_scales(epilogue: Epilogue, starts: NDArray[np.int64], channels: int) -
 
 
 def _blocks(rows: int, tiles: int) -> tuple[int, int]:
-    """(rows, tiles) of a workgroup: rows a multiple of 12, so that tiles of 6 and of 12 rows fill; columns shared where rows are few."""
+    """(rows, tiles) of a workgroup.
+
+    Rows are a multiple of 12, so that tiles of 6 and of 12 rows fill; columns are shared where rows are few.
+    """
     groups = max(1, -(-rows // MOST_ROWS))
-    block = min(MOST_ROWS, -(-(-(-rows // groups)) // 12) * 12)
+    share = -(-rows // groups)
+    block = min(MOST_ROWS, -(-share // 12) * 12)
     groups = -(-rows // block)
     across = 1 if groups >= WORKGROUPS else min(tiles, -(-WORKGROUPS // groups))
     return block, -(-tiles // across)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import functools
+import math
 import re
 import struct
 from pathlib import Path
-
-import numpy as np
 
 from quantune.numerics.epilogue import Epilogue
 
@@ -41,14 +40,14 @@ class Blob:
         return self._start + len(self._sections)
 
     def finish(self, values: dict[str, int | float]) -> bytes:
-        """The whole constant; one 32-bit word a field, floats as their bits. Raises KeyError for a missing or unknown field."""
+        """The whole constant; one 32-bit word a field, floats as their bits.
+
+        Raises KeyError for a missing or unknown field.
+        """
         names = fields(self._header)
         if set(values) != set(names):
             raise KeyError(f"{self._header}: {sorted(set(values) ^ set(names))}")
-        words = [
-            struct.pack("<f" if isinstance(values[n], (float, np.floating)) else "<i", values[n])
-            for n in names
-        ]
+        words = [struct.pack("<f" if isinstance(values[n], float) else "<i", values[n]) for n in names]
         header = b"".join(words)
         return header + b"\0" * (self._start - len(header)) + self._sections
 
@@ -57,9 +56,9 @@ def bounds(epilogue: Epilogue) -> dict[str, int | float]:
     """The fields that every kernel's epilogue has."""
     return {
         "out_f32": int(epilogue.output is None),
-        "residual_multiplier": epilogue.residual_multiplier or np.float32(0),
-        "low": np.float32(-np.inf) if epilogue.low is None else epilogue.low,
-        "high": np.float32(np.inf) if epilogue.high is None else epilogue.high,
+        "residual_multiplier": float(epilogue.residual_multiplier or 0),
+        "low": -math.inf if epilogue.low is None else float(epilogue.low),
+        "high": math.inf if epilogue.high is None else float(epilogue.high),
     }
 
 

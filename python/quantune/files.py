@@ -12,7 +12,6 @@ from typing import Any
 
 from quantune.errors import QuantuneError
 
-
 _UMASK = os.umask(0)
 os.umask(_UMASK)
 

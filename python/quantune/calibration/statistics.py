@@ -16,7 +16,7 @@ from quantune.files import read_json, replacing, write_json
 
 SCHEMA = "quantune.statistics/1"
 SAMPLES_PER_IMAGE = 4096
-"""Elements of each value kept per image: enough for an SQNR within some 0.1 dB, bounded whatever the network's size."""
+"""Elements of each value kept per image: enough for an SQNR within some 0.1 dB, however large the network."""
 
 
 @dataclass
@@ -26,7 +26,8 @@ class Statistics:
     Attributes:
         dataset: what was run, for people. images: how many. is_random: noise instead of data.
         histograms: value name → Histogram over all images.
-        samples: value name → f32 [images, up to SAMPLES_PER_IMAGE], the same elements of every image (see `sample_indices`).
+        samples: value name → f32 [images, up to SAMPLES_PER_IMAGE], the same elements of every image
+            (see `sample_indices`).
     """
 
     dataset: str
@@ -67,7 +68,7 @@ class Statistics:
 
 
 def sample_indices(name: str, size: int) -> NDArray[np.int64]:
-    """Which elements of a value of `size` elements are kept: all, or a fixed random choice that depends on the name only."""
+    """Which of a value's `size` elements are kept: all, or a random choice that depends on the name only."""
     if size <= SAMPLES_PER_IMAGE:
         return np.arange(size)
     generator = np.random.default_rng(zlib.crc32(name.encode()))

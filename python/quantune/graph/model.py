@@ -50,9 +50,11 @@ class Layer:
         kind: see LayerKind.
         inputs: value names; for a fused residual the last one is the residual input.
         output_shape: NHWC for 4-D.
-        attributes: plain JSON-able facts: `strides` [h, w], `dilations` [h, w], `padding` [[top, bottom], [left, right]]
-            (zeros, or -inf for max_pool), `kernel` [h, w], `divisor`, `axis`, …
-        clamp: (low, high) bounds of the fused activation; infinities mean none. ReLU is (0, inf), ReLU6 (0, 6).
+        attributes: plain JSON-able facts: `strides` [h, w], `dilations` [h, w], `padding`
+            [[top, bottom], [left, right]] (zeros, or -inf for max_pool), `kernel` [h, w], `divisor`,
+            `axis`, …
+        clamp: (low, high) bounds of the fused activation; infinities mean none. ReLU is (0, inf),
+            ReLU6 (0, 6).
         residual: True when inputs[-1] is added before the clamp.
         weight: f32 constant in the layout of its kind, or None.
         bias: f32 [output channels], or None.
@@ -115,7 +117,7 @@ class Graph:
         if cached is None:
             cached = {layer.name: layer for layer in self.layers}
             object.__setattr__(self, "_index", cached)
-        return cached  # type: ignore[no-any-return]
+        return cached
 
     def consumers(self) -> dict[str, list[Layer]]:
         """Value name → layers that read it."""

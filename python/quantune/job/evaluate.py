@@ -19,8 +19,8 @@ def evaluate(
 ) -> dict[str, dict[str, Any]]:
     """Runs every image through every variant; `runners` must hold "fp32", which the others are compared with.
 
-    Returns variant → {"images", "fp32_top1", "top1", "agreement", "sqnr_db"}; accuracies are fractions, null without labels.
-    `sqnr_db` is over all outputs of all images.
+    Returns variant → {"images", "fp32_top1", "top1", "agreement", "sqnr_db"}; accuracies are fractions, null
+    without labels. `sqnr_db` is over all outputs of all images.
 
     Raises QuantuneError for an empty data set or labels beyond the classes.
     """

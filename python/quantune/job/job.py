@@ -33,7 +33,7 @@ from quantune.sensitivity.result import Sensitivity
 from quantune.targets import Target, get
 
 IREE_VARIANTS = {"fp32-default": IREE_DEFAULT_FLAGS, "fp32-best": IREE_BEST_FLAGS}
-"""Plain IREE on the model as imported: its stock flags (for this CPU), and the best known for convolutions."""
+"""Plain IREE on the model as imported: its stock flags (for this CPU), and the best for convolutions."""
 
 
 class Job:
@@ -125,7 +125,7 @@ class Job:
         return built
 
     def ship(self, variant: str, plan: Plan) -> None:
-        """Puts the chosen variant's files at the top of the folder: model.vmfb, model.quantized.mlir, plan.json."""
+        """Puts the chosen variant at the top of the folder: model.vmfb, model.quantized.mlir, plan.json."""
         source = self.folder / "variants" / variant
         _link(source.with_suffix(".vmfb"), self.folder / "model.vmfb")
         _link(source.with_suffix(".mlir"), self.folder / "model.quantized.mlir")
@@ -196,7 +196,8 @@ class Job:
     def _needs_host(self, what: str) -> None:
         if not self.target.runs_here:
             raise QuantuneError(
-                f"cannot {what} {self.target.name} modules on this machine; run it there, or use --target host"
+                f"cannot {what} {self.target.name} modules on this machine; "
+                "run it there, or use --target host"
             )
 
 

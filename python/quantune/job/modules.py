@@ -24,15 +24,17 @@ from quantune.passes.instrument import Instrument
 from quantune.plan.schema import Plan
 from quantune.targets import Target
 
-# Which of these is faster depends on the network (ResNet18 int8: tiling early 30 ms, late 37 ms; MobileNetV2: 12.3 and 10.2).
+# Which of these is faster depends on the network (ResNet18 int8: tiling early 30 ms, late 37 ms;
+# MobileNetV2: 12.3 and 10.2).
 FLAGS = (
     BEST_FLAGS,
     ("--iree-opt-level=O3", "--iree-global-opt-data-tiling", "--iree-llvmcpu-enable-ukernels=all"),
 )
-# Code generation gives up on some shapes ("large vector sizes", "exceeded stack allocation limit") with both, never with its defaults.
+# Code generation gives up on some shapes ("large vector sizes", "exceeded stack allocation limit") with
+# both, never with its defaults.
 FALLBACK_FLAGS: tuple[str, ...] = ()
-# Compiled once, run a few times: O0 compiles in a third of the time, and flags change no integer. A result both kept in integers
-# and returned in float makes IREE's tiles larger than its usual 32 KiB of stack.
+# Compiled once, run a few times: O0 compiles in a third of the time, and flags change no integer. A result
+# both kept in integers and returned in float makes IREE's tiles larger than its usual 32 KiB of stack.
 INSTRUMENTED_FLAGS = ("--iree-opt-level=O0", "--iree-llvmcpu-stack-allocation-limit=1048576")
 TRIALS = 5
 
@@ -52,7 +54,7 @@ class Built:
 def lowered(
     model: Model, passes: Sequence[Pass], text_to: Path | None = None
 ) -> tuple[bytes, dict[str, Any]]:
-    """The reference module after `passes`, as bytecode, with the passes' reports; `text_to` also gets it as text."""
+    """The reference module after `passes` as bytecode, and their reports; `text_to` also gets it as text."""
     with Workspace() as workspace:
         module = workspace.load(model.reference_path)
         reports = run(module, *passes)
@@ -70,7 +72,10 @@ def quantizing(plan: Plan, target: Target, kernels: bool) -> tuple[Pass, ...]:
 def instrumented(
     model: Model, target: Target, output: Path, plan: Plan | None = None, kernels: bool = True
 ) -> list[str]:
-    """Compiles the module that returns every layer's value (and float twins, given a plan); returns the results' names."""
+    """Compiles the module that returns every layer's value (given a plan, float twins too).
+
+    Returns the results' names.
+    """
     if plan is None:
         passes: list[Pass] = [Instrument(), *pipeline.FP32]
     else:
@@ -92,7 +97,7 @@ def build(
     text_to: Path | None = None,
     kernels: bool = True,
 ) -> Built:
-    """Compiles a variant (plan None: fp32) with the flags that turn out fastest here; elsewhere with the usual best ones."""
+    """Compiles a variant (plan None: fp32) with the flags fastest here; elsewhere, the usual best ones."""
     passes = quantizing(plan, target, kernels) if plan is not None else pipeline.FP32
     source, reports = lowered(model, passes, text_to)
     dispatched = reports.get("select-kernels", {}).get("kernels", 0)

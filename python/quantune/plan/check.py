@@ -11,18 +11,19 @@ from quantune.plan.schema import Plan
 
 
 def check_fits(plan: Plan, graph: Graph) -> None:
-    """Raises PlanError when the plan was made for another model, lacks a layer or names one that does not exist."""
+    """Raises PlanError if the plan was made for another model, lacks a layer or names an unknown one."""
     names = [layer.name for layer in graph]
     if unknown := [name for name in plan.layers if name not in graph]:
         raise PlanError(no_match(unknown[0], names))
     if missing := [name for name in names if name not in plan.layers]:
         raise PlanError(
-            f"the plan says nothing about layer {missing[0]!r}; it was made for another model: make it anew with `quantune plan`"
+            f"the plan says nothing about layer {missing[0]!r}; it was made for another model: "
+            "make it anew with `quantune plan`"
         )
     if plan.fingerprint != graph.fingerprint:
         raise PlanError(
-            f"the plan was made for model {plan.model!r} with other weights or structure (fingerprint {plan.fingerprint}, "
-            f"this model has {graph.fingerprint}); make it anew with `quantune plan`"
+            f"the plan was made for model {plan.model!r} with other weights or structure (fingerprint "
+            f"{plan.fingerprint}, this model has {graph.fingerprint}); make it anew with `quantune plan`"
         )
     for layer in graph.contractions:
         choice = plan.layers[layer.name]

@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 
 from quantune.graph.model import Graph, Layer
-from quantune.plan.boundaries import Boundary
 
 ELEMENT = 8.0  # epilogue of one output element: convert, multiply-add, round, clamp, store
 FLOAT_ELEMENT = 10.0  # the same in f32: less arithmetic, four times the bytes
@@ -23,13 +22,11 @@ def layer_cost(layer: Layer, precision: str, float_mac: float) -> float:
     return layer.macs + ELEMENT * elements
 
 
-def boundary_cost(graph: Graph, crossings: list[Boundary]) -> float:
-    """The price of converting values between integers and f32."""
-    return sum(BOUNDARY_ELEMENT * math.prod(graph.shape(crossing.value)) for crossing in crossings)
-
-
 def island_cost(graph: Graph, layer: Layer, readers: int, float_mac: float) -> float:
-    """What a float island of this one layer adds: slower arithmetic, its inputs dequantized, its output quantized again."""
+    """What a float island of this one layer adds.
+
+    Slower arithmetic, its inputs dequantized, its output quantized again.
+    """
     slower = layer_cost(layer, "float", float_mac) - layer_cost(layer, "integer", float_mac)
     converted = sum(math.prod(graph.shape(value)) for value in layer.inputs)
     converted += math.prod(layer.output_shape) if readers else 0

@@ -10,7 +10,10 @@ from quantune.plan.schema import Quantization
 
 Range = tuple[float, float]
 WIDEST_SHARE = 2.0
-"""A concatenation's input takes over the common scale if that is at most this much coarser (one bit lost), else it is requantized."""
+"""A concatenation's input takes over the common scale if that is at most this much coarser (one bit lost).
+
+Else it is requantized.
+"""
 
 
 def quantizations(
@@ -18,8 +21,8 @@ def quantizations(
 ) -> dict[str, Quantization]:
     """value name → Quantization.
 
-    Layers that only move values share their input's range. The inputs of a concatenation share one range where that costs little,
-    so that joining them moves bytes and nothing else.
+    Layers that only move values share their input's range. The inputs of a concatenation share one range
+    where that costs little, so that joining them moves bytes and nothing else.
     """
     ranges = {name: observer(histogram, bits) for name, histogram in statistics.histograms.items()}
     owner = {name: name for name in ranges}

@@ -1,4 +1,7 @@
-"""plan.json: the one file in which every precision and its reason stand. Edited by hand, fed back, checked strictly."""
+"""plan.json: the one file in which every precision and its reason stand.
+
+Edited by hand, fed back, checked strictly.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ Precision = Literal["integer", "float"]
 
 @dataclass(frozen=True)
 class Quantization:
-    """Per-tensor affine quantization of an activation: real = scale * (q - zero_point), q in [0, 2**bits - 1]."""
+    """Per-tensor affine quantization of an activation: real = scale * (q - zero_point), q in 0..2**bits-1."""
 
     bits: int
     scale: float
@@ -43,7 +46,8 @@ class LayerPlan:
 
     Attributes:
         precision: "integer" or "float".
-        output: quantization of the layer's output, recorded even for float layers so that a flip by hand needs no calibration.
+        output: quantization of the layer's output, recorded even for float layers so that a flip by hand
+            needs no calibration.
         weight_bits: 2..8 for contractions that are (or could become) integer, else None.
         weight_scales: explicit per-output-channel scales; None means max|w| / (2**(bits-1) - 1).
         reason: one sentence.
@@ -71,7 +75,8 @@ class Plan:
     Attributes:
         model, fingerprint: which model it was made for.
         inputs: quantization of each network input.
-        layers: exact layer names → LayerPlan (globs of a hand-edited file are expanded by `quantune.plan.edit`).
+        layers: exact layer names → LayerPlan (globs of a hand-edited file are expanded by
+            `quantune.plan.edit`).
         report: strategy-specific figures (predicted SQNR, boundaries, …), JSON-able.
     """
 
@@ -113,7 +118,8 @@ def read_plan_json(path: Path) -> dict[str, Any]:
         raise PlanError(f"{path} is not a plan: it has no 'layers'; make one with `quantune plan`")
     if raw.get("schema") != SCHEMA:
         raise PlanError(
-            f"{path} has schema {raw.get('schema')!r}, this version reads {SCHEMA!r}; make it anew with `quantune plan`"
+            f"{path} has schema {raw.get('schema')!r}, this version reads {SCHEMA!r}; "
+            "make it anew with `quantune plan`"
         )
     return raw
 

@@ -29,8 +29,8 @@ def measure(
 ) -> Sensitivity:
     """Runs every image once through the quantized module that `plan` (uniform int8) makes.
 
-    The module returns every layer's value and, for contractions, what float arithmetic makes of the same inputs. The difference
-    of the two is local; the difference from the float run's samples is accumulated.
+    The module returns every layer's value and, for contractions, what float arithmetic makes of the same
+    inputs. The difference of the two is local; the difference from the float run's samples is accumulated.
     """
     local: dict[str, Noise] = {}
     accumulated: dict[str, Noise] = {}
@@ -65,14 +65,22 @@ def _layer(
     return LayerSensitivity(
         weight_nsr={bits: noise.nsr for bits, noise in by_bits.items()},
         weight_mse={bits: noise.mse for bits, noise in by_bits.items()},
-        activation_sqnr_db=activation and activation.sqnr_db,
-        activation_mse=activation and activation.mse,
-        local_nsr=local and local.nsr,
-        local_sqnr_db=local and local.sqnr_db,
-        local_mse=local and local.mse,
-        accumulated_sqnr_db=accumulated and accumulated.sqnr_db,
-        accumulated_mse=accumulated and accumulated.mse,
+        activation_sqnr_db=_sqnr_db(activation),
+        activation_mse=_mse(activation),
+        local_nsr=None if local is None else local.nsr,
+        local_sqnr_db=_sqnr_db(local),
+        local_mse=_mse(local),
+        accumulated_sqnr_db=_sqnr_db(accumulated),
+        accumulated_mse=_mse(accumulated),
     )
+
+
+def _sqnr_db(noise: Noise | None) -> float | None:
+    return None if noise is None else noise.sqnr_db
+
+
+def _mse(noise: Noise | None) -> float | None:
+    return None if noise is None else noise.mse
 
 
 def weight_noise(layer: Layer, bits: int) -> Noise:

@@ -19,7 +19,8 @@ class LayerSensitivity:
     Attributes:
         weight_nsr, weight_mse: of the weights alone, by bits.
         activation_sqnr_db, activation_mse: of storing the layer's output in 8 bits, alone.
-        local_sqnr_db, local_mse: the integer layer against its float twin on the same inputs (8-bit weights): its own error.
+        local_sqnr_db, local_mse: the integer layer against its float twin on the same inputs (8-bit weights):
+            its own error.
         accumulated_sqnr_db, accumulated_mse: the quantized network's value against the float network's.
     """
 

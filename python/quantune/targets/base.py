@@ -40,7 +40,7 @@ class Target:
 
     @property
     def float_mac(self) -> float:
-        """The price of an f32 multiply-accumulate in 8-bit ones (ResNet18's convolutions, ours against IREE's f32)."""
+        """The price of an f32 multiply-accumulate in 8-bit ones (ResNet18's, ours against IREE's f32)."""
         return {"avx512vnni": 6.0, "avx2": 3.0}.get(self.kernel_isa, 2.0)
 
     def compile_flags(self) -> list[str]:

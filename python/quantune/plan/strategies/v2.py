@@ -35,7 +35,7 @@ HALVINGS = 30
 
 
 def plan(request: Request) -> Plan:
-    """Needs `request.sensitivity`; a layer without metrics (none of it is integer) stays as in uniform int8."""
+    """Needs `request.sensitivity`; a layer without metrics (none of it integer) stays as in uniform int8."""
     assert request.sensitivity is not None
     base = uniform_int8.plan(request)
     noise = {
