@@ -3,40 +3,56 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from quantune.cli import opt
 from quantune.errors import QuantuneError
+from quantune.passes.annotate_precision import AnnotatePrecision
 from quantune.passes.instrument import Instrument
+from quantune.passes.kernel_dispatch import KernelTarget
 from quantune.passes.name_layers import NameLayers
-from quantune.passes.registry import all_passes, parse_pipeline
+from quantune.passes.registry import Readers, all_passes, parse_pipeline
+from quantune.passes.select_kernels import SelectKernels
 from quantune.plan.schema import Plan
 
 IDENTITY = "func.func @main(%x: tensor<1x4xf32>) -> tensor<1x4xf32> { return %x : tensor<1x4xf32> }\n"
 PLAN = Plan("m", "f", "by hand", "host", {}, {})
 
 
-def no_plan(path: Path) -> Plan:
-    raise AssertionError(f"{path} must not be read")
+def unread(text: str) -> Any:
+    raise AssertionError(f"{text} must not be read")
+
+
+UNREAD: Readers = {Plan: unread, KernelTarget: unread}
 
 
 def test_options_become_fields() -> None:
     text = "builtin.module( name-layers , instrument{layers=conv1,fc twins=true} )"
-    assert parse_pipeline(text, no_plan) == [NameLayers(), Instrument(layers="conv1,fc", twins=True)]
-    assert parse_pipeline("instrument{layers='a b'}", no_plan) == [Instrument(layers="a b")]
+    assert parse_pipeline(text, UNREAD) == [NameLayers(), Instrument(layers="conv1,fc", twins=True)]
+    assert parse_pipeline("instrument{layers='a b'}", UNREAD) == [Instrument(layers="a b")]
 
 
-def test_the_caller_reads_plans() -> None:
-    read: list[Path] = []
+def test_the_caller_reads_plans_and_targets() -> None:
+    target = KernelTarget("avx2", "#hal.executable.target<>")
+    read: list[str] = []
 
-    def reader(path: Path) -> Plan:
-        read.append(path)
-        return PLAN
+    def reader(found: object) -> Callable[[str], object]:
+        def read_it(text: str) -> object:
+            read.append(text)
+            return found
 
-    (step,) = parse_pipeline("annotate-precision{plan=some/plan.json}", reader)
-    assert read == [Path("some/plan.json")] and step.plan is PLAN  # type: ignore[attr-defined]
+        return read_it
+
+    text = "annotate-precision{plan=some/plan.json},select-kernels{target=x86-64-avx2},select-kernels"
+    steps = parse_pipeline(text, {Plan: reader(PLAN), KernelTarget: reader(target)})
+    assert steps == [AnnotatePrecision(PLAN), SelectKernels(target), SelectKernels()]
+    assert read == ["some/plan.json", "x86-64-avx2"]
+    assert SelectKernels().target.isa == ""
 
 
 @pytest.mark.parametrize(
@@ -57,7 +73,7 @@ def test_the_caller_reads_plans() -> None:
 )
 def test_mistakes_are_named(text: str, message: str) -> None:
     with pytest.raises(QuantuneError, match=message):
-        parse_pipeline(text, no_plan)
+        parse_pipeline(text, UNREAD)
 
 
 def test_list_as_json(capsys: pytest.CaptureFixture[str]) -> None:
@@ -66,6 +82,29 @@ def test_list_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert [entry["name"] for entry in listed] == [cls.name for cls in all_passes()]
     assert listed[3]["options"][1] == {"name": "twins", "type": "bool", "required": False, "default": False}
     assert listed[4]["options"][0]["required"] is True
+    target = {"name": "target", "type": "KernelTarget", "required": False, "default": ""}
+    assert listed[8]["options"] == [target]
+
+
+def test_a_target_by_name_brings_its_kernels() -> None:
+    (step,) = parse_pipeline("select-kernels{target=x86-64-avx2}", opt._readers())
+    assert isinstance(step, SelectKernels)
+    assert step.target.isa == "avx2"
+    assert re.match(
+        r'#hal\.executable\.target<"llvm-cpu", .*target_triple = "x86_64-', step.target.executable_target
+    )
+    (step,) = parse_pipeline("select-kernels{target=cortex-a72}", opt._readers())
+    assert step == SelectKernels()
+
+
+def test_an_unknown_target_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = tmp_path / "in.mlir"
+    source.write_text(IDENTITY)
+    assert opt.main([str(source), "--pass-pipeline=select-kernels{target=x86-64-avx3}"]) == 1
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith("quantune-opt: error: unknown target 'x86-64-avx3'; ")
+    assert "x86-64-avx2" in said.err and said.err.count("\n") == 1
 
 
 def test_bytecode_comes_back_the_same(tmp_path: Path) -> None:

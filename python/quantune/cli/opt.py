@@ -175,11 +175,16 @@ def describe(cls: type[Any]) -> dict[str, Any]:
             "name": field.name,
             "type": option_types(cls)[field.name].__name__,
             "required": is_required(field),
-            "default": None if is_required(field) else field.default,
+            "default": None if is_required(field) else _as_text(field.default),
         }
         for field in dataclasses.fields(cls)
     ]
     return {"name": cls.name, "summary": first, "options": options}
+
+
+def _as_text(default: Any) -> bool | int | str:
+    """A default as it would be written in a pipeline; what is looked up by name (a target) has none."""
+    return default if isinstance(default, (bool, int, str)) else ""
 
 
 if __name__ == "__main__":
