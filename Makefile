@@ -32,7 +32,7 @@ kernels: venv ## rebuild the microkernels' bitcode after editing their C
 	  -DCMAKE_MAKE_PROGRAM="$(abspath $(BIN)/ninja)" -DQUANTUNE_PYTHON="$(abspath $(BIN)/python)" >/dev/null
 	@"$(BIN)/cmake" --build build/kernels
 
-demo: venv ## quantize EfficientNet-Lite0, compare fp32/int8/v2, write build/demo/report.html
+demo: kernels ## quantize EfficientNet-Lite0, compare fp32/int8/v2, write build/demo/report.html
 	"$(BIN)/python" tools/demo.py
 
 test: venv kernels arm-emulation ## everything that CI runs: ruff, mypy, lit + filecheck, pytest
@@ -59,7 +59,7 @@ $(BENCH_STAMP): $(STAMP)
 	"$(BIN)/python" -m pip install -qq --disable-pip-version-check --editable '.[bench]'
 	@touch "$@"
 
-bench: $(BENCH_STAMP) ## measure all models against IREE, ONNX Runtime and OpenVINO; write docs/results/
+bench: $(BENCH_STAMP) kernels ## measure all models against IREE, ONNX Runtime and OpenVINO; write docs/results/
 	"$(BIN)/python" tools/bench.py
 
 docs: venv ## regenerate docs/passes.md from the passes' docstrings

@@ -67,7 +67,7 @@ class Machine:
         return f"not a processor of the architecture {self.architecture}"
 
     def run(self, family: str, calls: Sequence[Call]) -> list[bytes]:
-        """Executes all calls in one process; raises KernelFault with the number of the one that went wrong."""
+        """Executes all calls in one process; KernelFault has the number of the one that went wrong."""
         names = _names(family)
         with tempfile.TemporaryDirectory(prefix="quantune-") as folder:
             written, results = Path(folder) / "calls", Path(folder) / "results"

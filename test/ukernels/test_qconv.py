@@ -145,3 +145,11 @@ def test_random_convolutions(machine: Machine, cases: list[Convolution]) -> None
     """Many at once: starting an emulator costs more than a convolution."""
     narrow = [case for case in cases if case.weight_bits <= widest(machine, case.input_bits)]
     check(machine, [case for case in narrow if case.geometry.supported])
+
+
+@each_machine
+def test_more_flushes_and_longer_groups_than_a_byte_counts(machine: Machine) -> None:
+    """AVX2: 512 groups of one step in a run; weights so small that a group has 255 steps."""
+    widest_weights = Convolution((7, 1), 2048, 33, weight_bits=7, fill="matched")
+    small_weights = [Convolution((7, 1), 2056, 1, weight_bits=2, seed=seed) for seed in range(12)]
+    check(machine, [widest_weights, *small_weights])
