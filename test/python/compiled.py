@@ -10,11 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from quantune.backend import pipeline
 from quantune.backend.compiler import compile_module
 from quantune.graph.model import Graph
 from quantune.ingress.model import Model
-from quantune.job.modules import INSTRUMENTED_FLAGS, lowered
+from quantune.job.modules import INSTRUMENTED_FLAGS, lowered, quantizing
 from quantune.numerics import dequantize, quantization_from_range, quantize
 from quantune.passes.annotate_precision import AnnotatePrecision
 from quantune.passes.instrument import Instrument
@@ -80,16 +79,23 @@ def mixed_plan(network: Network, floats: Collection[str] = ()) -> Plan:
 
 
 def compile_plan(
-    model: Model, plan: Plan, target: Target, output: Path, flags: Sequence[str] = CHEAP
+    model: Model,
+    plan: Plan,
+    target: Target,
+    output: Path,
+    flags: Sequence[str] = CHEAP,
+    kernels: bool = False,
 ) -> Path:
-    """The module that ships, for `target`."""
-    source, _ = lowered(model, pipeline.quantize(plan))
+    """The module that ships, for `target`, with its microkernels or without."""
+    source, _ = lowered(model, quantizing(plan, target, kernels))
     return compile_module(source, output, target, flags).path
 
 
-def compile_instrumented(model: Model, plan: Plan, target: Target, output: Path) -> list[str]:
+def compile_instrumented(
+    model: Model, plan: Plan, target: Target, output: Path, kernels: bool = False
+) -> list[str]:
     """The module that returns its outputs, then every layer's value in f32; returns the layers' names."""
-    annotate, *rest = pipeline.quantize(plan)
+    annotate, *rest = quantizing(plan, target, kernels)
     assert isinstance(annotate, AnnotatePrecision)
     source, reports = lowered(model, [annotate, Instrument(), *rest])
     compile_module(source, output, target, INSTRUMENTED_FLAGS)

@@ -20,6 +20,7 @@ from quantune.ir import quant, values
 from quantune.ir.session import Workspace, to_bytecode
 from quantune.numerics import dequantize, quantize
 from quantune.passes.base import Pass, Report, run
+from quantune.passes.kernel_dispatch import KernelTarget
 from quantune.passes.name_layers import NameLayers
 from quantune.plan.boundaries import integer_values
 from quantune.plan.schema import Plan
@@ -30,7 +31,10 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True)
 class Written:
-    """A quantized module, its inputs, and everything needed to say what it must return."""
+    """A quantized module, its inputs, and everything needed to say what it must return.
+
+    `floats`: inputs that are read in f32. `kernels`: contraction → what select-kernels chose for it.
+    """
 
     source: bytes
     graph: Graph
@@ -38,9 +42,10 @@ class Written:
     inputs: dict[str, Array]
     cases: tuple[Case, ...]
     floats: tuple[str, ...]
+    kernels: dict[str, str]
 
 
-def write(cases: Sequence[Case]) -> Written:
+def write(cases: Sequence[Case], kernels: KernelTarget = pipeline.NO_KERNELS) -> Written:
     """One module of which case i is the layer `g<i>`, quantized by the pipeline that models take."""
     with Workspace() as workspace:
         module = ir.Module.parse("module {}", context=workspace.context)
@@ -67,9 +72,11 @@ def write(cases: Sequence[Case]) -> Written:
                     layers[f"g{index}"], output=quantizations[graph.layer(f"g{index}").inputs[0]]
                 )
         plan = Plan("groups", graph.fingerprint, "test", "host", quantizations, layers)
-        annotate, *rest = pipeline.quantize(plan)
-        run(module, annotate, ReadAsFloat(tuple(list(graph.inputs).index(name) for name in floats)), *rest)
-        return Written(to_bytecode(module), graph, plan, inputs, tuple(cases), tuple(floats))
+        annotate, *rest = pipeline.quantize(plan, kernels)
+        float_positions = tuple(list(graph.inputs).index(name) for name in floats)
+        reports = run(module, annotate, ReadAsFloat(float_positions), *rest)
+        choices = reports["select-kernels"]["choices"]
+        return Written(to_bytecode(module), graph, plan, inputs, tuple(cases), tuple(floats), choices)
 
 
 def check(written: Written, runner: Runner) -> None:

@@ -11,8 +11,10 @@ from cases import ALL_KINDS
 from compiled import GetNetwork, compile_plan, images, mixed_plan
 from groups import check, write
 from quantune.backend import emulation
-from quantune.backend.compiler import BEST_FLAGS, compile_module
+from quantune.backend.compiler import BEST_FLAGS, compile_module, executable_target
+from quantune.backend.pipeline import NO_KERNELS
 from quantune.backend.runner import EmulatedArmRunner
+from quantune.passes.kernel_dispatch import KernelTarget
 from quantune.reference import execute
 from quantune.targets import get
 
@@ -43,9 +45,13 @@ def test_all_integer_network_equals_the_reference(
             np.testing.assert_array_equal(value, done[output])
 
 
-@pytest.mark.parametrize("target", EMULATED)
-def test_groups_of_every_kind_equal_the_reference(tmp_path: Path, target: str) -> None:
-    """With the flags that modules ship with."""
-    written = write(ALL_KINDS)
+GROUPS = (("cortex-a53", ""), ("cortex-a55", ""), ("cortex-a72", "portable"))
+
+
+@pytest.mark.parametrize(("target", "isa"), GROUPS)
+def test_groups_of_every_kind_equal_the_reference(tmp_path: Path, target: str, isa: str) -> None:
+    """With the flags that modules ship with; the portable kernels, too."""
+    kernels = KernelTarget(isa, executable_target(get(target))) if isa else NO_KERNELS
+    written = write(ALL_KINDS, kernels)
     compile_module(written.source, tmp_path / "groups.vmfb", get(target), BEST_FLAGS)
     check(written, EmulatedArmRunner(tmp_path / "groups.vmfb", cpu=EMULATED[target]))

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from compiled import (
+    CHEAP,
     GetNetwork,
     Network,
     check_integer_layers,
@@ -47,12 +48,17 @@ def islands(found: Network) -> list[str]:
     return list(dict.fromkeys(chosen))
 
 
+@pytest.mark.parametrize("kernels", [True, False], ids=["kernels", "generated"])
 @pytest.mark.parametrize("name", NETWORKS)
-def test_all_integer_network_equals_the_reference(network: GetNetwork, tmp_path: Path, name: str) -> None:
-    found = network(name)
+def test_all_integer_network_equals_the_reference(
+    network: GetNetwork, tmp_path: Path, name: str, kernels: bool
+) -> None:
+    """With microkernels and the flags that ship, and with generated code alone."""
+    found, host = network(name), get("host")
     plan = mixed_plan(found)
     assert {c.weight_bits for c in plan.layers.values()} == {None, 4, 5, 6, 7, 8}
-    runner = HostRunner(compile_plan(found.model, plan, get("host"), tmp_path / "network.vmfb"))
+    flags = BEST_FLAGS if kernels else CHEAP
+    runner = HostRunner(compile_plan(found.model, plan, host, tmp_path / "network.vmfb", flags, kernels))
     logits = []
     for image in images(found.model.input_shape):
         done = execute(found.graph, plan, {"input": image})
@@ -64,21 +70,11 @@ def test_all_integer_network_equals_the_reference(network: GetNetwork, tmp_path:
     assert len({value.tobytes() for value in logits}) == len(logits)
 
 
-def test_flags_change_no_bit_of_a_network(network: GetNetwork, tmp_path: Path) -> None:
-    found = network("resnet18@32")
-    plan = mixed_plan(found)
-    compile_plan(found.model, plan, get("host"), tmp_path / "best.vmfb", BEST_FLAGS)
-    best = HostRunner(tmp_path / "best.vmfb")
-    for image in images(found.model.input_shape):
-        done = execute(found.graph, plan, {"input": image})
-        np.testing.assert_array_equal(best.run([image])[0], done[found.graph.outputs[0]])
-
-
 def test_every_value_of_a_network_equals_the_reference(network: GetNetwork, tmp_path: Path) -> None:
     """ShuffleNetV2 has every kind that moves values: slices, transpositions, concatenations, reshapes."""
     found = network("shufflenet_v2@32")
     plan = mixed_plan(found)
-    names = compile_instrumented(found.model, plan, get("host"), tmp_path / "all.vmfb")
+    names = compile_instrumented(found.model, plan, get("host"), tmp_path / "all.vmfb", kernels=True)
     assert set(names) == set(plan.layers)
     runner = HostRunner(tmp_path / "all.vmfb")
     stored = integer_values(found.graph, plan)
@@ -92,8 +88,10 @@ def test_every_value_of_a_network_equals_the_reference(network: GetNetwork, tmp_
             np.testing.assert_array_equal(values[name], expected, err_msg=name)
 
 
-@pytest.mark.parametrize("name", ["resnet18@32", "mobilenet_v2@32", "squeezenet@32"])
-def test_float_islands(network: GetNetwork, tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "kernels"), [("resnet18@32", True), ("mobilenet_v2@32", True), ("squeezenet@32", False)]
+)
+def test_float_islands(network: GetNetwork, tmp_path: Path, name: str, kernels: bool) -> None:
     """Integer layers equal the reference given the module's own values, float ones up to the order of sums.
 
     End to end a value that sums in another order may round to the next step when it is quantized behind its
@@ -102,7 +100,7 @@ def test_float_islands(network: GetNetwork, tmp_path: Path, name: str) -> None:
     found = network(name)
     floats = islands(found)
     plan = mixed_plan(found, floats)
-    names = compile_instrumented(found.model, plan, get("host"), tmp_path / "islands.vmfb")
+    names = compile_instrumented(found.model, plan, get("host"), tmp_path / "islands.vmfb", kernels)
     runner = HostRunner(tmp_path / "islands.vmfb")
     outputs = found.graph.outputs
     for image in images(found.model.input_shape):

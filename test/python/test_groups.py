@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
@@ -12,9 +13,11 @@ from hypothesis import strategies as st
 
 from cases import ALL_KINDS, WITH_WEIGHTS, Case, Kind, Residual
 from groups import Written, check, write
-from quantune.backend.compiler import BEST_FLAGS, compile_module
+from quantune.backend.compiler import BEST_FLAGS, compile_module, executable_target, kernel_target
+from quantune.backend.pipeline import NO_KERNELS
 from quantune.backend.runner import HostRunner
 from quantune.job.modules import FLAGS, INSTRUMENTED_FLAGS
+from quantune.passes.kernel_dispatch import KernelTarget
 from quantune.targets import get
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -30,6 +33,23 @@ def all_kinds() -> Written:
 def test_flags_change_no_bit(all_kinds: Written, tmp_path: Path, flags: tuple[str, ...]) -> None:
     compile_module(all_kinds.source, tmp_path / "groups.vmfb", get("host"), flags)
     check(all_kinds, HostRunner(tmp_path / "groups.vmfb"))
+
+
+@pytest.mark.parametrize(
+    ("isa", "target"), [("portable", "host"), ("avx2", "x86-64-avx2"), ("avx512vnni", "host")]
+)
+def test_kernels_equal_the_reference(tmp_path: Path, isa: str, target: str) -> None:
+    chosen = get(target)
+    if not (chosen.runs_here and (isa == "portable" or chosen.kernel_isa == isa)):
+        pytest.skip(f"this processor has no {isa}")
+    narrow = [replace(c, weight_bits=min(c.weight_bits, 7)) for c in ALL_KINDS if c.kind in WITH_WEIGHTS]
+    written = write([*narrow, *ALL_KINDS], KernelTarget(isa, executable_target(chosen)))
+    # 8-bit weights may overflow AVX2's 16-bit sums; with 7 bits only these two are left to generated code
+    for index, case in enumerate(narrow):
+        if case.residual != "float" and case.dilations == (1, 1):
+            assert written.kernels[f"g{index}"].startswith("kernel"), case
+    compile_module(written.source, tmp_path / "groups.vmfb", chosen, BEST_FLAGS)
+    check(written, HostRunner(tmp_path / "groups.vmfb"))
 
 
 @st.composite
@@ -74,15 +94,18 @@ def case(draw: st.DrawFn) -> Case:
 
 # Each example compiles, so several layers share a module, and shrinking would cost minutes.
 @settings(
-    max_examples=20,
+    max_examples=15,
     deadline=None,
     derandomize=True,
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=list(HealthCheck),
 )
-@given(cases=st.lists(case(), min_size=6, max_size=6))
-def test_any_layers_equal_the_reference(tmp_path_factory: pytest.TempPathFactory, cases: list[Case]) -> None:
-    written = write(cases)
+@given(cases=st.lists(case(), min_size=6, max_size=6), kernels=st.booleans())
+def test_any_layers_equal_the_reference(
+    tmp_path_factory: pytest.TempPathFactory, cases: list[Case], kernels: bool
+) -> None:
+    host = get("host")
+    written = write(cases, kernel_target(host) if kernels else NO_KERNELS)
     module = tmp_path_factory.mktemp("any") / "layers.vmfb"
-    compile_module(written.source, module, get("host"), ())
+    compile_module(written.source, module, host, ())
     check(written, HostRunner(module))
