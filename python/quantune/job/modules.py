@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -21,18 +21,17 @@ from quantune.ir.session import Workspace, to_bytecode
 from quantune.passes.annotate_precision import AnnotatePrecision
 from quantune.passes.base import Pass, run
 from quantune.passes.instrument import Instrument
+from quantune.passes.strip_annotations import StripAnnotations
 from quantune.plan.schema import Plan
 from quantune.targets import Target
 
-# Which of these is faster depends on the network (ResNet18 int8: tiling early 30 ms, late 37 ms;
+# Tiling early instead of late. Which is faster depends on the network (ResNet18 int8: 30 and 37 ms;
 # MobileNetV2: 12.3 and 10.2).
-FLAGS = (
-    BEST_FLAGS,
-    ("--iree-opt-level=O3", "--iree-global-opt-data-tiling", "--iree-llvmcpu-enable-ukernels=all"),
+EARLY_TILING = (
+    "--iree-opt-level=O3",
+    "--iree-global-opt-data-tiling",
+    "--iree-llvmcpu-enable-ukernels=all",
 )
-# Code generation gives up on some shapes ("large vector sizes", "exceeded stack allocation limit") with
-# both, never with its defaults.
-FALLBACK_FLAGS: tuple[str, ...] = ()
 # Compiled once, run a few times: O0 compiles in a third of the time, and flags change no integer. A result
 # both kept in integers and returned in float makes IREE's tiles larger than its usual 32 KiB of stack.
 INSTRUMENTED_FLAGS = ("--iree-opt-level=O0", "--iree-llvmcpu-stack-allocation-limit=1048576")
@@ -98,37 +97,57 @@ def build(
     kernels: bool = True,
 ) -> Built:
     """Compiles a variant (plan None: fp32) with the flags fastest here; elsewhere, the usual best ones."""
-    passes = quantizing(plan, target, kernels) if plan is not None else pipeline.FP32
-    source, reports = lowered(model, passes, text_to)
-    dispatched = reports.get("select-kernels", {}).get("kernels", 0)
-    candidates = FLAGS if target.runs_here and not dispatched else (BEST_FLAGS,)
-    tried: list[tuple[float, CompileResult, Sequence[str]]] = []
+    tried: list[_Tried] = []
     failure: QuantuneError | None = None
+    ways = _ways(plan, target, kernels)
     with tempfile.TemporaryDirectory(prefix=".build-", dir=_made(output.parent)) as scratch:
-        for number, flags in enumerate([*candidates, FALLBACK_FLAGS]):
-            if tried and flags is FALLBACK_FLAGS:
-                break
+        for number, (passes, flags) in enumerate(ways):
+            if tried and not flags:
+                break  # the fallback is for when nothing else compiles
+            source, reports = lowered(model, passes, text_to if number == 0 else None)
+            path = Path(scratch) / f"{output.stem}.{number}.vmfb"
             try:
-                result = compile_module(source, Path(scratch) / f"{output.stem}.{number}.vmfb", target, flags)
-            except (
-                QuantuneError
-            ) as error:  # code generation fails on some shapes with one way of tiling and not the other
+                result = compile_module(source, path, target, flags)
+            except QuantuneError as error:
                 failure = QuantuneError(str(error).split("; see ")[0])
                 continue
-            tried.append((_seconds(result.path, model) if len(candidates) > 1 else 0.0, result, flags))
+            tried.append(_Tried(_seconds(path, model) if len(ways) > 2 else 0.0, result, flags, reports))
         if failure is not None and not tried:
             raise failure
-        _, best, flags = min(tried, key=lambda item: item[0])
-        size = best.path.stat().st_size
-        best.path.replace(output)
+        best = min(tried, key=lambda item: item.seconds)
+        size = best.result.path.stat().st_size
+        best.result.path.replace(output)
     return Built(
         path=output,
-        flags=flags,
+        flags=best.flags,
         size_bytes=size,
-        compile_seconds=sum(result.seconds for _, result, _ in tried),
-        peak_memory_bytes=max(result.peak_memory_bytes for _, result, _ in tried),
-        reports=reports,
+        compile_seconds=sum(item.result.seconds for item in tried),
+        peak_memory_bytes=max(item.result.peak_memory_bytes for item in tried),
+        reports=best.reports,
     )
+
+
+class _Tried(NamedTuple):
+    seconds: float
+    result: CompileResult
+    flags: Sequence[str]
+    reports: dict[str, Any]
+
+
+def _ways(plan: Plan | None, target: Target, kernels: bool) -> list[tuple[tuple[Pass, ...], tuple[str, ...]]]:
+    """Passes and flags worth trying, and IREE's defaults last.
+
+    Code generation gives up on some shapes ("large vector sizes", "exceeded stack allocation limit") with
+    any other flags. With microkernels, flags hardly matter; where nothing can be timed, the usual ones.
+    """
+    if plan is None:
+        ways = [(pipeline.FP32, BEST_FLAGS), ((StripAnnotations(),), BEST_FLAGS)]
+    else:
+        passes = quantizing(plan, target, kernels)
+        ways = [(passes, BEST_FLAGS)]
+        if not (kernels and target.kernel_isa):
+            ways.append((passes, EARLY_TILING))
+    return [*(ways if target.runs_here else ways[:1]), (ways[0][0], ())]
 
 
 def _made(folder: Path) -> Path:

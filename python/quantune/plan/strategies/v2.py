@@ -6,8 +6,9 @@ weight(8)). To first order a layer's relative noise reaches the outputs unchange
 whole network that the quantized run measures: predicted output noise = factor x sum of the layers' noise.
 (QuantuneV2, Kim et al. 2025, ranks layers by such local metrics instead of searching.)
 
-- A layer becomes a float island where its share of the noise is at least FLOAT_GAIN times its share of the
-  price, boundaries included: there float buys accuracy cheaply.
+- A layer becomes a float island where the share of the noise that this saves (all but the rounding of its
+  output, which is stored in integers all the same) is at least FLOAT_GAIN times the share of the price,
+  boundaries included: there float buys accuracy cheaply.
 - A layer gets fewer bits where its share of the added noise stays below its share of the saved bytes times
   a threshold; the threshold is the largest that keeps the predicted SQNR within the permitted drop.
 
@@ -81,14 +82,18 @@ def _islands(request: Request, noise: dict[str, float]) -> dict[str, str]:
     readers = graph.consumers()
     found = {}
     for name, nsr in noise.items():
-        share = nsr / total_noise if total_noise else 0.0
+        share = max(0.0, nsr - _storage_nsr(request, name)) / total_noise if total_noise else 0.0
         price = cost.island_cost(graph, graph.layer(name), len(readers[name]), float_mac) / total_cost
         if share >= LEAST_SHARE and share >= FLOAT_GAIN * price:
-            found[name] = (
-                f"float: makes {share:.0%} of the noise and costs {price:.1%} more in f32, "
-                "boundaries included"
-            )
+            found[name] = f"float: saves {share:.0%} of the noise for {price:.1%} more time, boundaries included"
     return found
+
+
+def _storage_nsr(request: Request, name: str) -> float:
+    """The noise of storing the layer's output in 8 bits, which an island of one layer keeps."""
+    assert request.sensitivity is not None
+    stored = request.sensitivity.layers[name].activation_sqnr_db
+    return 10 ** (-stored / 10) if stored is not None and request.graph.consumers()[name] else 0.0
 
 
 def _weight_bits(
