@@ -28,6 +28,14 @@ def require_module(name: str) -> None:
         lit_config.fatal(f"Python package {name} is missing in {sys.executable}; {INSTALL}")
 
 
+def runs_here(target: str) -> bool:
+    """Any processor compiles for any other; what a test also runs needs the instructions."""
+    sys.path.insert(0, str(ROOT / "python"))
+    from quantune import targets
+
+    return targets.get(target).runs_here
+
+
 def as_command(word: str) -> str:
     """Matches `word` where it stands as a command, not inside a path or a longer name."""
     return rf"(?<![\w./-]){word}(?![\w./-])"
@@ -45,6 +53,9 @@ require_module("iree.compiler")
 python_path = [str(ROOT / "python"), *filter(None, [os.environ.get("PYTHONPATH")])]
 config.environment["PYTHONPATH"] = os.pathsep.join(python_path)
 config.environment["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+
+if runs_here("x86-64-avx2"):
+    config.available_features.add("avx2")
 
 quantune_opt = '-c "import sys; from quantune.cli.opt import main; sys.exit(main())"'
 config.substitutions += [

@@ -1,0 +1,23 @@
+// REQUIRES: avx2
+// RUN: quantune-opt %S/pipeline.mlir --pass-pipeline='builtin.module(fold-batch-norm, channels-last, name-layers, annotate-precision{plan=%S/Inputs/pipeline.json}, insert-qdq, propagate-qdq, cancel-qdq, select-kernels{target=x86-64-avx2}, lower-to-integer, lower-casts, convert-conv-to-matmul, strip-annotations)' --report=- --mlir-elide=64 -o %t.mlir
+// RUN: filecheck %s --input-file=%t.mlir
+// RUN: quantune-opt %S/pipeline.mlir --pass-pipeline='builtin.module(fold-batch-norm, channels-last, name-layers, annotate-precision{plan=%S/Inputs/pipeline.json}, insert-qdq, propagate-qdq, cancel-qdq, select-kernels{target=x86-64-avx2}, lower-to-integer, lower-casts, convert-conv-to-matmul, strip-annotations)' --emit=bytecode | iree-compile - -o %t.vmfb
+// RUN: iree-run-module --module=%t.vmfb --function=main --input=1x1x4x4xf32=1,2,3,4,-1,-2,-3,-4,5,6,7,8,0.5,0.25,0,-8 | filecheck %s --check-prefix=RUN-ONCE
+
+// The network of pipeline.mlir with kernels: the module says itself which processor it is for and carries their bitcode, so that a
+// stock iree-compile needs no flag. `fc` has 8-bit weights whose sums cannot be proved and stays with generated code.
+
+// CHECK: // select-kernels: {"choices": {"stem.conv": "kernel qconv for avx2", "block.conv1": "kernel qconv for avx2", "fc": "generated code: {{.*}}"}, "kernels": 2}
+// CHECK: // lower-to-integer: {"lowered": {"linalg.generic": 1, "linalg.matmul": 1}}
+// CHECK: module attributes {hal.device.targets = [
+// CHECK-LABEL: func.func @main
+// CHECK: flow.dispatch {{.*}} -> tensor<1x4x4x2xi8>
+// CHECK: linalg.pooling_nhwc_max_unsigned
+// CHECK: flow.dispatch {{.*}} -> tensor<1x2x2x2xf32>
+// CHECK-NOT: flow.dispatch
+// CHECK: linalg.matmul {{.*}} -> tensor<4x2xf32>
+// CHECK: linalg.matmul {{.*}} -> tensor<1x2xi32>
+// CHECK: return %{{.+}} : tensor<1x2xf32>
+
+// The same bits as without kernels.
+// RUN-ONCE: 1x2xf32=[5.43173 -8.05417]
