@@ -104,6 +104,8 @@ def _type_name(annotation: Any) -> str:
 
 
 def _default(field: dataclasses.Field[Any]) -> str:
+    if dataclasses.is_dataclass(field.default):
+        return "none"  # what a name on the command line stands for; its fields are no text one could write
     if field.default is not dataclasses.MISSING:
         return f"`{field.default!r}`"
     return "empty" if field.default_factory is not dataclasses.MISSING else "required"

@@ -85,7 +85,9 @@ def _islands(request: Request, noise: dict[str, float]) -> dict[str, str]:
         share = max(0.0, nsr - _storage_nsr(request, name)) / total_noise if total_noise else 0.0
         price = cost.island_cost(graph, graph.layer(name), len(readers[name]), float_mac) / total_cost
         if share >= LEAST_SHARE and share >= FLOAT_GAIN * price:
-            found[name] = f"float: saves {share:.0%} of the noise for {price:.1%} more time, boundaries included"
+            found[name] = (
+                f"float: saves {share:.0%} of the noise for {price:.1%} more time, boundaries included"
+            )
     return found
 
 
