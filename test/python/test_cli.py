@@ -343,7 +343,7 @@ def test_progress(capfd: pytest.CaptureFixture[str]) -> None:
 
 def test_shapes_and_menus() -> None:
     assert options.parse_shape("3, 224,192") == options.parse_shape("3x224x192") == (3, 224, 192)
-    assert options.parse_menu("4,8,4") == (8, 4) and options.parse_menu(None) == (8,)
+    assert options.parse_menu("4,8,4") == (8, 4) and options.parse_menu(None) is None
     for text in ("3,224", "0,1,1", "a,b,c"):
         with pytest.raises(QuantuneError, match="C,H,W"):
             options.parse_shape(text)
