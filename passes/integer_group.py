@@ -17,6 +17,7 @@ from quantune.graph.model import Layer
 from quantune.ir import match, quant, values
 from quantune.numerics.epilogue import Epilogue, contraction_epilogue
 from quantune.numerics.weights import quantize_weights
+from quantune.passes.ukernels.pack import Geometry
 from quantune.plan.schema import Quantization
 
 
@@ -69,7 +70,7 @@ class IntegerGroup:
     def contraction(self) -> Contraction:
         """Raises UnsupportedError when the input or the weights are not quantized."""
         stored, source = self.source(self.anchor.operands[0])
-        weight, scales = _quantized_weight(self.anchor)
+        weight, scales = quantized_weight(self.anchor)
         residual, residual_quantization = None, None
         if (other := _residual_value(self)) is not None:
             residual = other
@@ -88,7 +89,8 @@ class IntegerGroup:
         return Contraction(stored, source, weight, epilogue, residual)
 
 
-def _quantized_weight(anchor: ir.Operation) -> tuple[NDArray[np.int8], NDArray[np.float64]]:
+def quantized_weight(anchor: ir.Operation) -> tuple[NDArray[np.int8], NDArray[np.float64]]:
+    """A contraction's integer weights and scales; raises UnsupportedError when they are not quantized."""
     quantized = quant.quantized_source(anchor.operands[1])
     cast = None if quantized is None else values.defining(quantized)
     constant = None if cast is None else values.constant(cast.operands[0])
@@ -108,3 +110,25 @@ def _residual_value(group: IntegerGroup) -> ir.Value | None:
             return other
         value = op.results[0]
     return None
+
+
+def geometry_of(anchor: ir.Operation) -> Geometry:
+    """Where a convolution's or fully connected layer's operands lie."""
+    out = values.shape(anchor.results[0])
+    if anchor.name == match.MATMUL:
+        depth, filters = values.shape(anchor.operands[1])
+        return Geometry(out[0], 1, depth, (1, 1), (1, 1), (1, 1), out[0], 1, filters)
+    _, height, width, channels = values.shape(anchor.operands[0])
+    kernel_h, kernel_w = values.shape(anchor.operands[1])[:2]
+    strides, dilations = values.window_steps(anchor)
+    return Geometry(
+        height,
+        width,
+        channels,
+        (kernel_h, kernel_w),
+        (strides[0], strides[1]),
+        (dilations[0], dilations[1]),
+        out[1],
+        out[2],
+        out[3],
+    )

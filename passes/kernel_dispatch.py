@@ -25,6 +25,11 @@ class KernelTarget:
     isa: str = ""
     executable_target: str = ""
 
+    @property
+    def sums_in_16_bits(self) -> bool:
+        """Whether the kernels need a proof of how long that is safe."""
+        return self.isa == "avx2"
+
 
 @dataclass(frozen=True)
 class _Entry:

@@ -22,6 +22,7 @@ from quantune.passes.lower_casts import LowerCasts
 from quantune.passes.lower_to_integer import LowerToInteger
 from quantune.passes.name_layers import NameLayers
 from quantune.passes.propagate_qdq import PropagateQdq
+from quantune.passes.prove_accumulators import ProveAccumulators
 from quantune.passes.select_kernels import SelectKernels
 from quantune.passes.strip_annotations import StripAnnotations
 
@@ -40,6 +41,7 @@ def all_passes() -> list[type[Pass]]:
         InsertQdq,
         PropagateQdq,
         CancelQdq,
+        ProveAccumulators,
         SelectKernels,
         LowerToInteger,
         LowerCasts,

@@ -9,12 +9,11 @@ from iree.compiler import ir
 from quantune.graph.extract import anchor_of, layer_operations
 from quantune.ir import build, match, quant, values
 from quantune.passes.base import Pass, Report, tidy
-from quantune.passes.integer_group import Contraction, IntegerGroup
+from quantune.passes.integer_group import Contraction, IntegerGroup, geometry_of
 from quantune.passes.kernel_dispatch import Kernels, KernelTarget
-from quantune.passes.ukernels.pack import Geometry, pack_conv, pack_weights, schedules
+from quantune.passes.prove_accumulators import flush_schedule
+from quantune.passes.ukernels.pack import pack_conv
 from quantune.passes.ukernels.pack_depthwise import pack_depthwise
-
-_NEED_SCHEDULE = ("avx2",)
 
 
 @dataclass(frozen=True)
@@ -63,7 +62,7 @@ class SelectKernels(Pass):
         isa = self.target.isa
         if not isa:
             return "generated code: no kernels for this target"
-        geometry = _geometry(anchor)
+        geometry = geometry_of(anchor)
         depthwise = anchor.name == match.DEPTHWISE
         if not depthwise and not geometry.supported:
             return "generated code: a dilated or very deep odd-sized window"
@@ -75,9 +74,8 @@ class SelectKernels(Pass):
             _dispatch(group, parts, "qdepthwise", blob, workgroups, kernels)
             return f"kernel qdepthwise for {isa}"
         flushes = None
-        if isa in _NEED_SCHEDULE:
-            runs = 1 if geometry.gathered else geometry.runs[0]
-            flushes = schedules(pack_weights(parts.weight, geometry.depth), runs, parts.source.maximum)
+        if self.target.sums_in_16_bits:
+            flushes = flush_schedule(anchor)
             if flushes is None:
                 return (
                     "generated code: products of 8-bit weights may overflow 16 bits; 7-bit weights would not"
@@ -85,27 +83,6 @@ class SelectKernels(Pass):
         blob, workgroups = pack_conv(geometry, parts.weight, parts.epilogue, flushes)
         _dispatch(group, parts, "qconv", blob, workgroups, kernels)
         return f"kernel qconv for {isa}"
-
-
-def _geometry(anchor: ir.Operation) -> Geometry:
-    out = values.shape(anchor.results[0])
-    if anchor.name == match.MATMUL:
-        depth, filters = values.shape(anchor.operands[1])
-        return Geometry(out[0], 1, depth, (1, 1), (1, 1), (1, 1), out[0], 1, filters)
-    _, height, width, channels = values.shape(anchor.operands[0])
-    kernel_h, kernel_w = values.shape(anchor.operands[1])[:2]
-    strides, dilations = values.window_steps(anchor)
-    return Geometry(
-        height,
-        width,
-        channels,
-        (kernel_h, kernel_w),
-        (strides[0], strides[1]),
-        (dilations[0], dilations[1]),
-        out[1],
-        out[2],
-        out[3],
-    )
 
 
 def _dispatch(

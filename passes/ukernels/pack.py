@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from quantune.numerics.epilogue import Epilogue
 from quantune.passes.ukernels.params import Blob, bounds
-from quantune.passes.ukernels.schedule import flush_schedule
+from quantune.passes.ukernels.schedule import flush_schedules
 
 TILE = 16  # columns
 STEP = 4  # operands a column takes at once
@@ -75,16 +75,14 @@ def pack_weights(weight: NDArray[np.int8], depth: int) -> NDArray[np.int8]:
 
 def schedules(packed: NDArray[np.int8], runs: int, largest: int) -> list[bytes] | None:
     """Each tile's flush schedule: per run a 16-bit count and the lengths; None if a step cannot be proved."""
-    found = []
-    for tile in packed.astype(np.int64):
-        parts = []
-        for run in np.split(tile, runs):
-            lengths = flush_schedule(run, largest)
-            if lengths is None:
-                return None
-            parts.append(len(lengths).to_bytes(2, "little") + bytes(lengths))
-        found.append(b"".join(parts))
-    return found
+    tiles = [b""] * len(packed)
+    for run in np.split(packed.astype(np.int64), runs, axis=1):
+        found = flush_schedules(run, largest)
+        if found is None:
+            return None
+        for tile, lengths in enumerate(found):
+            tiles[tile] += len(lengths).to_bytes(2, "little") + bytes(lengths)
+    return tiles
 
 
 def pack_conv(

@@ -21,35 +21,35 @@ LONGEST = 255  # a length is one byte
 
 
 def lane_extremes(weights: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """[steps, columns, 4] → sums of positive weights, of negative magnitudes.
-
-    Each per step, column and lane (a pair of products).
-    """
-    pairs = weights.reshape(len(weights), -1, 2)
-    return np.maximum(pairs, 0).sum(2), np.maximum(-pairs, 0).sum(2)
+    """[..., columns, 4] → per column and lane (a pair of products): positive weights, negative magnitudes."""
+    pairs = weights.reshape(*weights.shape[:-2], -1, 2)
+    return np.maximum(pairs, 0).sum(-1), np.maximum(-pairs, 0).sum(-1)
 
 
-def flush_schedule(weights: NDArray[np.int64], largest: int) -> list[int] | None:
-    """Lengths of the groups of steps between flushes for a tile and run; None if one step may overflow.
+def flush_schedules(weights: NDArray[np.int64], largest: int) -> list[list[int]] | None:
+    """For every tile, the lengths of the groups of steps between flushes in one run.
 
-    weights: [steps, columns, 4]. largest: the greatest stored activation.
+    weights: [tiles, steps, columns, 4]. largest: the greatest stored activation.
+    Returns None when a single step may already overflow.
     """
     positive, negative = lane_extremes(weights)
-    fits = (positive * largest <= 32767) & (negative * largest <= 32768)
-    if not fits.all():
+    if _overflows(positive, negative, largest).any():
         return None
-    lengths: list[int] = []
-    high = np.zeros(positive.shape[1], np.int64)
-    low = np.zeros_like(high)
-    length = 0
-    for step in range(len(weights)):
-        over = ((high + positive[step]) * largest > 32767).any() or (
-            (low + negative[step]) * largest > 32768
-        ).any()
-        if length and (over or length == LONGEST):
-            lengths.append(length)
-            length, high, low = 0, np.zeros_like(high), np.zeros_like(low)
-        length += 1
-        high = high + positive[step]
-        low = low + negative[step]
-    return [*lengths, length]
+    tiles, steps = weights.shape[:2]
+    found: list[list[int]] = [[] for _ in range(tiles)]
+    high, low = np.zeros_like(positive[:, 0]), np.zeros_like(positive[:, 0])
+    length = np.zeros(tiles, np.int64)
+    for step in range(steps):
+        high, low = high + positive[:, step], low + negative[:, step]
+        flush = (length > 0) & (_overflows(high, low, largest) | (length == LONGEST))
+        for tile in np.flatnonzero(flush):
+            found[tile].append(int(length[tile]))
+        high[flush], low[flush] = positive[flush, step], negative[flush, step]
+        length = np.where(flush, 1, length + 1)
+    return [[*lengths, int(last)] for lengths, last in zip(found, length, strict=True)]
+
+
+def _overflows(high: NDArray[np.int64], low: NDArray[np.int64], largest: int) -> NDArray[np.bool_]:
+    """Whether any lane (the last axis) can leave 16 bits."""
+    beyond = (high * largest > 32767) | (low * largest > 32768)
+    return np.asarray(beyond.any(axis=-1))

@@ -1,7 +1,7 @@
 // REQUIRES: avx2
-// RUN: quantune-opt %S/pipeline.mlir --pass-pipeline='builtin.module(fold-batch-norm, channels-last, name-layers, annotate-precision{plan=%S/Inputs/pipeline.json}, insert-qdq, propagate-qdq, cancel-qdq, select-kernels{target=x86-64-avx2}, lower-to-integer, lower-casts, convert-conv-to-matmul, strip-annotations)' --report=- --mlir-elide=64 -o %t.mlir
+// RUN: quantune-opt %S/pipeline.mlir --pass-pipeline='builtin.module(fold-batch-norm, channels-last, name-layers, annotate-precision{plan=%S/Inputs/pipeline.json}, insert-qdq, propagate-qdq, cancel-qdq, prove-accumulators{target=x86-64-avx2}, select-kernels{target=x86-64-avx2}, lower-to-integer, lower-casts, convert-conv-to-matmul, strip-annotations)' --report=- --mlir-elide=64 -o %t.mlir
 // RUN: filecheck %s --input-file=%t.mlir
-// RUN: quantune-opt %S/pipeline.mlir --pass-pipeline='builtin.module(fold-batch-norm, channels-last, name-layers, annotate-precision{plan=%S/Inputs/pipeline.json}, insert-qdq, propagate-qdq, cancel-qdq, select-kernels{target=x86-64-avx2}, lower-to-integer, lower-casts, convert-conv-to-matmul, strip-annotations)' --emit=bytecode | iree-compile - -o %t.vmfb
+// RUN: quantune-opt %S/pipeline.mlir --pass-pipeline='builtin.module(fold-batch-norm, channels-last, name-layers, annotate-precision{plan=%S/Inputs/pipeline.json}, insert-qdq, propagate-qdq, cancel-qdq, prove-accumulators{target=x86-64-avx2}, select-kernels{target=x86-64-avx2}, lower-to-integer, lower-casts, convert-conv-to-matmul, strip-annotations)' --emit=bytecode | iree-compile - -o %t.vmfb
 // RUN: iree-run-module --module=%t.vmfb --function=main --input=1x1x4x4xf32=1,2,3,4,-1,-2,-3,-4,5,6,7,8,0.5,0.25,0,-8 | filecheck %s --check-prefix=RUN-ONCE
 
 // The network of pipeline.mlir with kernels: the module says itself which processor it is for and carries their bitcode, so that a

@@ -16,7 +16,7 @@ from groups import Written, check, write
 from quantune.backend.compiler import BEST_FLAGS, compile_module, executable_target, kernel_target
 from quantune.backend.pipeline import NO_KERNELS
 from quantune.backend.runner import HostRunner
-from quantune.job.modules import FLAGS, INSTRUMENTED_FLAGS
+from quantune.job.modules import EARLY_TILING, INSTRUMENTED_FLAGS
 from quantune.passes.kernel_dispatch import KernelTarget
 from quantune.targets import get
 
@@ -29,7 +29,7 @@ def all_kinds() -> Written:
     return write(ALL_KINDS)
 
 
-@pytest.mark.parametrize("flags", [(), BEST_FLAGS, *FLAGS[1:], INSTRUMENTED_FLAGS], ids=len)
+@pytest.mark.parametrize("flags", [(), BEST_FLAGS, EARLY_TILING, INSTRUMENTED_FLAGS], ids=len)
 def test_flags_change_no_bit(all_kinds: Written, tmp_path: Path, flags: tuple[str, ...]) -> None:
     compile_module(all_kinds.source, tmp_path / "groups.vmfb", get("host"), flags)
     check(all_kinds, HostRunner(tmp_path / "groups.vmfb"))

@@ -9,9 +9,15 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from quantune.passes.ukernels.pack import schedules
-from quantune.passes.ukernels.schedule import LONGEST, flush_schedule
+from quantune.passes.ukernels.schedule import LONGEST, flush_schedules
 
 Integers = NDArray[np.int64]
+
+
+def flush_schedule(weights: Integers, largest: int) -> list[int] | None:
+    """Of a single tile, [steps, columns, 4]."""
+    found = flush_schedules(weights[None], largest)
+    return None if found is None else found[0]
 
 
 def lane_sums(weights: Integers, activations: Integers, lengths: list[int]) -> Integers:
@@ -128,3 +134,9 @@ def test_every_run_has_a_count_and_its_own_lengths() -> None:
     assert schedules(packed, 3, 255) == [bytes([1, 0, 4] * 3), bytes([4, 0, 1, 1, 1, 1] * 3)]
     assert schedules(np.full((1, 300, 16, 4), 63, np.int8), 1, 255) == [bytes([300 % 256, 1]) + b"\1" * 300]
     assert schedules(np.full((1, 4, 16, 4), 127, np.int8), 1, 255) is None
+
+
+def test_tiles_do_not_shape_each_other() -> None:
+    random = np.random.default_rng(1).integers(-31, 32, (5, 40, 16, 4))
+    together = flush_schedules(random, 255)
+    assert together == [flush_schedule(tile, 255) for tile in random]

@@ -56,9 +56,11 @@ class EmulatedArmRunner:
         arrays = self.signature.check(inputs, str(self._vmfb))
         with tempfile.TemporaryDirectory(prefix="quantune-") as name:
             folder = Path(name)
+            module = folder / "module.vmfb"
+            module.symlink_to(self._vmfb.resolve())  # iree-run-module cuts its path at an @
             command = [
                 *self._command,
-                f"--module={self._vmfb}",
+                f"--module={module}",
                 "--device=local-sync",
                 f"--function={self._name}",
             ]
