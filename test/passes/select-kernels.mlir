@@ -173,10 +173,10 @@ func.func @left_alone(%q: tensor<1x4x!quant.uniform<u8:f32, 0.5:3>>) -> (tensor<
   %d7 = quant.dcast %q7 : tensor<4x1x!quant.uniform<i8<-63:63>:f32:1, {0.015625}>> to tensor<4x1xf32>
   %e = tensor.empty() : tensor<1x1xf32>
   %start = linalg.fill ins(%zero : f32) outs(%e : tensor<1x1xf32>) -> tensor<1x1xf32>
-  %0 = linalg.matmul {{.*}}quantune.layer = "eight", quantune.precision = "integer"} ins(%d, %d8 : tensor<1x4xf32>, tensor<4x1xf32>) outs(%start : tensor<1x1xf32>) -> tensor<1x1xf32>
+  %0 = linalg.matmul {quantune.layer = "eight", quantune.precision = "integer"} ins(%d, %d8 : tensor<1x4xf32>, tensor<4x1xf32>) outs(%start : tensor<1x1xf32>) -> tensor<1x1xf32>
   %1 = linalg.matmul {quantune.layer = "seven", quantune.precision = "integer"} ins(%d, %d7 : tensor<1x4xf32>, tensor<4x1xf32>) outs(%start : tensor<1x1xf32>) -> tensor<1x1xf32>
   %2 = linalg.matmul {quantune.layer = "island", quantune.precision = "float"} ins(%d, %w : tensor<1x4xf32>, tensor<4x1xf32>) outs(%start : tensor<1x1xf32>) -> tensor<1x1xf32>
-  %3 = linalg.matmul {{.*}}quantune.layer = "real", quantune.precision = "integer"} ins(%d, %d7 : tensor<1x4xf32>, tensor<4x1xf32>) outs(%start : tensor<1x1xf32>) -> tensor<1x1xf32>
+  %3 = linalg.matmul {quantune.layer = "real", quantune.precision = "integer"} ins(%d, %d7 : tensor<1x4xf32>, tensor<4x1xf32>) outs(%start : tensor<1x1xf32>) -> tensor<1x1xf32>
   %4 = linalg.generic #binary ins(%3, %2 : tensor<1x1xf32>, tensor<1x1xf32>) outs(%e : tensor<1x1xf32>) attrs = {quantune.layer = "real", quantune.precision = "integer"} {
   ^bb0(%a: f32, %b: f32, %o: f32):
     %r = arith.addf %a, %b : f32
