@@ -26,6 +26,7 @@ quantune compile net.py:make --weights net.safetensors --calibration photos/ --p
 
 CHECKED_IMAGES = 16
 QUICK_ROUNDS = 5
+DROP_TOLERANCE_DB = 0.5  # measured on fewer images than the prediction
 
 
 def command(
@@ -91,6 +92,7 @@ def command(
         found["commands"] = _commands(asked, folder, strategy, plan, max_drop_sqnr, menu, compare)
         found = jobs.write_metrics(folder, found)
     _print(output, job, found, variant)
+    _warn_of_drop(output, found, variant)
 
 
 def _readable(plan: Path) -> None:
@@ -120,6 +122,19 @@ def _measure(job: Job, found: dict[str, Any]) -> None:
         found["evaluation"] = job.evaluate(variants, job.calibration.limited(CHECKED_IMAGES))
     if not found.get("benchmark"):
         found |= jobs.benchmarked(job, variants, threads=1, rounds=QUICK_ROUNDS, iree=False, profile=False)
+
+
+def _warn_of_drop(output: Output, found: dict[str, Any], variant: str) -> None:
+    """The prediction that v2 decides by is of first order: what was measured has the last word."""
+    plan, measured = found.get("plan") or {}, (found.get("evaluation") or {}).get(variant)
+    if measured is None or "max_drop_sqnr_db" not in plan:
+        return
+    dropped = plan["uniform_int8_sqnr_db"] - measured["sqnr_db"]
+    if dropped > plan["max_drop_sqnr_db"] + DROP_TOLERANCE_DB:
+        output.warn(
+            f"the SQNR of the outputs fell {dropped:.1f} dB below uniform int8 on {measured['data']}, more than "
+            f"the {plan['max_drop_sqnr_db']:g} dB permitted: lower --max-drop-sqnr or widen --menu"
+        )
 
 
 def _commands(asked: Any, folder: Path, *extra: Any) -> list[str]:

@@ -120,8 +120,8 @@ def _evaluated(row: Row, metrics: dict[str, Any]) -> Row:
         row,
         top1=top1,
         images=images,
-        agreement=result.get("agreement"),
-        sqnr_db=result.get("sqnr_db"),
+        agreement=None if row.variant == FLOAT else result.get("agreement"),  # with itself: says nothing
+        sqnr_db=None if row.variant == FLOAT else result.get("sqnr_db"),
         size_bytes=row.size_bytes if row.size_bytes is not None else compiled.get("size_bytes"),
     )
 
