@@ -132,8 +132,8 @@ def _warn_of_drop(output: Output, found: dict[str, Any], variant: str) -> None:
     dropped = plan["uniform_int8_sqnr_db"] - measured["sqnr_db"]
     if dropped > plan["max_drop_sqnr_db"] + DROP_TOLERANCE_DB:
         output.warn(
-            f"the SQNR of the outputs fell {dropped:.1f} dB below uniform int8 on {measured['data']}, more than "
-            f"the {plan['max_drop_sqnr_db']:g} dB permitted: lower --max-drop-sqnr or widen --menu"
+            f"the SQNR of the outputs fell {dropped:.1f} dB below uniform int8 on {measured['data']}, "
+            f"more than the {plan['max_drop_sqnr_db']:g} dB permitted: lower --max-drop-sqnr or widen --menu"
         )
 
 

@@ -3,7 +3,8 @@
 Every contraction's own noise-to-signal ratio comes from the comparison with its float twin; what fewer
 weight bits would add comes from the weights alone (independent errors add, so nsr(b) = local + weight(b) -
 weight(8)). To first order a layer's relative noise reaches the outputs unchanged, up to one factor for the
-whole network that the quantized run measures: predicted output noise = factor x sum of the layers' noise.
+whole network that the quantized run measures: predicted output noise = factor x sum of the layers' noise;
+what narrower weights add is never taken to fade (factor 1 at least).
 (QuantuneV2, Kim et al. 2025, ranks layers by such local metrics instead of searching.)
 
 - A layer becomes a float island where the share of the noise that this saves (all but the rounding of its
@@ -54,7 +55,7 @@ def plan(request: Request) -> Plan:
         if layer.name in noise:
             layers[layer.name] = _explained(request, base.layers[layer.name], layer, noise, islands, bits)
     chosen = dataclasses.replace(base, strategy="v2", layers=layers)
-    predicted = factor * _predicted(request.sensitivity, bits)
+    predicted = _predicted(request.sensitivity, bits, factor)
     report = {
         "predicted_sqnr_db": decibels(predicted),
         "uniform_int8_sqnr_db": decibels(request.sensitivity.output_nsr),
@@ -111,7 +112,7 @@ def _weight_bits(
     for _ in range(HALVINGS if len(request.menu) > 1 else 0):
         threshold = math.sqrt(low * high)
         chosen = {name: _lowest(request, name, threshold * share[name]) for name in noise}
-        if factor * _predicted(request.sensitivity, chosen) <= budget:
+        if _predicted(request.sensitivity, chosen, factor) <= budget:
             low, best = threshold, chosen
         else:
             high = threshold
@@ -125,9 +126,15 @@ def _lowest(request: Request, name: str, allowed: float) -> int:
     return min((b for b in request.menu if weight[b] - weight[8] <= allowed), default=max(request.menu))
 
 
-def _predicted(sensitivity: Sensitivity, bits: dict[str, int]) -> float:
-    """Sum of the integer layers' noise."""
-    return sum(_nsr(sensitivity, name, b) or 0.0 for name, b in bits.items())
+def _predicted(sensitivity: Sensitivity, bits: dict[str, int], factor: float) -> float:
+    """Noise-to-signal ratio of the outputs: rounding spreads by `factor`, errors of the weights never fade.
+
+    A weight's error is the same at every position, so unlike rounding it does not average out in pooling.
+    """
+    layers = {name: sensitivity.layers[name] for name in bits}
+    local = sum(metrics.local_nsr or 0.0 for metrics in layers.values())
+    added = sum(max(0.0, layers[name].weight_nsr[b] - layers[name].weight_nsr[8]) for name, b in bits.items())
+    return factor * local + max(factor, 1.0) * added
 
 
 def _explained(
