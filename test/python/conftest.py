@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import functools
+import signal
 
 import pytest
 
 from compiled import GetNetwork, Network, images, ranges
 from quantune.ingress.load import load_model
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _interruptible() -> None:
+    """A shell starts background jobs with SIGINT ignored, and so would every process the tests interrupt."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

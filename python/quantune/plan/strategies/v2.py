@@ -55,7 +55,8 @@ def plan(request: Request) -> Plan:
         if layer.name in noise:
             layers[layer.name] = _explained(request, base.layers[layer.name], layer, noise, islands, bits)
     chosen = dataclasses.replace(base, strategy="v2", layers=layers)
-    predicted = _predicted(request.sensitivity, bits, factor)
+    kept = sum(_storage_nsr(request, name) for name in islands)
+    predicted = _predicted(request.sensitivity, bits, factor) + factor * kept
     report = {
         "predicted_sqnr_db": decibels(predicted),
         "uniform_int8_sqnr_db": decibels(request.sensitivity.output_nsr),
