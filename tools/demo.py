@@ -13,8 +13,9 @@ from pathlib import Path
 from rich.console import Console
 
 from quantune.cli.main import run
+from quantune.cli.output import Output
 from quantune.job import metrics
-from quantune.report.console import summary_table, verdicts
+from quantune.report.console import summary_table
 
 MODEL = "zoo:efficientnet_lite0"
 FOLDER = Path("build/demo")
@@ -33,10 +34,7 @@ def main() -> int:
         console.print(f"[bold]$ quantune {command}")
         if code := run(shlex.split(command)):
             return code
-    found = metrics.load(FOLDER)
-    console.print(summary_table(found))
-    for line in verdicts(found):
-        console.print(line)
+    Output(False).show(summary_table(metrics.load(FOLDER)))
     console.print(f"Written: {FOLDER}/report.html, metrics.json, plan.json, model.quantized.mlir, model.vmfb")
     return 0
 

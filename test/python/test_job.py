@@ -264,7 +264,8 @@ def test_v2_leaves_the_noisy_layer_in_float_and_says_why(outlier: Job) -> None:
     floats = {name: c.reason for name, c in plan.layers.items() if c.precision == "float"}
     assert list(floats) == ["conv2"]
     share = re.match(
-        r"float: saves (\d+)% of the noise for .* more time, boundaries included \(local SQNR .* dB, 1st noisiest of 5\)",
+        r"float: saves (\d+)% of the noise for .* more time, boundaries included "
+        r"\(local SQNR .* dB, 1st noisiest of 5\)",
         floats["conv2"],
     )
     assert share is not None and int(share[1]) >= 90
