@@ -264,7 +264,7 @@ def test_v2_leaves_the_noisy_layer_in_float_and_says_why(outlier: Job) -> None:
     floats = {name: c.reason for name, c in plan.layers.items() if c.precision == "float"}
     assert list(floats) == ["conv2"]
     share = re.match(
-        r"float: saves (\d+)% of the noise for .* more time, boundaries included "
+        r"float: saves (\d+)% of the noise for .* more time, boundaries included, and .* more bytes "
         r"\(local SQNR .* dB, 1st noisiest of 5\)",
         floats["conv2"],
     )

@@ -8,8 +8,8 @@ what narrower weights add is never taken to fade (factor 1 at least).
 (QuantuneV2, Kim et al. 2025, ranks layers by such local metrics instead of searching.)
 
 - A layer becomes a float island where the share of the noise that this saves (all but the rounding of its
-  output, which is stored in integers all the same) is at least FLOAT_GAIN times the share of the price,
-  boundaries included: there float buys accuracy cheaply.
+  output, which is stored in integers all the same) is at least FLOAT_GAIN times the price in time,
+  boundaries included, and in bytes: there float buys accuracy cheaply.
 - A layer gets fewer bits where its share of the added noise stays below its share of the saved bytes times
   a threshold; the threshold is the largest that keeps the predicted SQNR within the permitted drop.
 
@@ -34,6 +34,8 @@ from quantune.sensitivity.result import Sensitivity
 FLOAT_GAIN = 1.5
 LEAST_SHARE = 0.05  # of the network's noise; below that no island is worth a sentence
 HALVINGS = 30
+FLOAT_EXTRA_BYTES = 3  # of f32 beyond int8, a weight
+BYTES_FOR_TIME = 0.25  # a network that grows by 4 % is as bad as one that slows by 1 %
 
 
 def plan(request: Request) -> Plan:
@@ -81,16 +83,23 @@ def _islands(request: Request, noise: dict[str, float]) -> dict[str, str]:
     graph, float_mac = request.graph, request.float_mac
     total_noise = sum(noise.values())
     total_cost = sum(cost.layer_cost(layer, "integer", float_mac) for layer in graph)
+    total_weights = sum(_weights(layer) for layer in graph.contractions)
     readers = graph.consumers()
     found = {}
     for name, nsr in noise.items():
         share = max(0.0, nsr - _storage_nsr(request, name)) / total_noise if total_noise else 0.0
         price = cost.island_cost(graph, graph.layer(name), len(readers[name]), float_mac) / total_cost
-        if share >= LEAST_SHARE and share >= FLOAT_GAIN * price:
+        growth = FLOAT_EXTRA_BYTES * _weights(graph.layer(name)) / total_weights
+        if share >= LEAST_SHARE and share >= FLOAT_GAIN * (price + BYTES_FOR_TIME * growth):
             found[name] = (
-                f"float: saves {share:.0%} of the noise for {price:.1%} more time, boundaries included"
+                f"float: saves {share:.0%} of the noise for {price:.1%} more time, boundaries included, "
+                f"and {growth:.1%} more bytes"
             )
     return found
+
+
+def _weights(layer: Layer) -> int:
+    return 0 if layer.weight is None else layer.weight.size
 
 
 def _storage_nsr(request: Request, name: str) -> float:
