@@ -6,7 +6,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.quantune-installed
-BENCH_STAMP := $(VENV)/.quantune-bench-installed
+BENCH_MODELS := $(addprefix zoo:,resnet18 resnet50 vgg16 squeezenet mobilenet_v1 mobilenet_v2 shufflenet_v2 googlenet efficientnet_lite0)
 
 .PHONY: help venv kernels demo test check-ruff check-mypy check-lit check-pytest arm-emulation bench docs clean
 
@@ -55,12 +55,8 @@ check-pytest: kernels
 arm-emulation: venv ## set up what runs 64-bit Arm modules on this machine
 	-@"$(BIN)/python" tools/arm_emulation.py
 
-$(BENCH_STAMP): $(STAMP)
-	"$(BIN)/python" -m pip install -qq --disable-pip-version-check --editable '.[bench]'
-	@touch "$@"
-
-bench: $(BENCH_STAMP) kernels ## measure all models against IREE, ONNX Runtime and OpenVINO; write docs/results/
-	"$(BIN)/python" tools/bench.py
+bench: kernels ## time the zoo at 224x224 against plain IREE, one run a model (20 minutes)
+	"$(BIN)/quantune" bench $(BENCH_MODELS)
 
 docs: venv ## regenerate docs/passes.md from the passes' docstrings
 	"$(BIN)/python" tools/docs.py

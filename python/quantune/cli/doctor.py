@@ -135,8 +135,6 @@ def _extras() -> list[Check]:
             find_package_folder("skimage") is not None,
         ),
         ("labelled photos (package:foolbox)", "foolbox", find_package_folder("foolbox") is not None),
-        ("ONNX Runtime, for `make bench`", "onnxruntime", find_package_folder("onnxruntime") is not None),
-        ("OpenVINO, for `make bench`", "openvino", find_package_folder("openvino") is not None),
     ]
     return [
         Check(title, "ok", f"{package} {_version(package) or ''}".strip())
