@@ -6,8 +6,10 @@ import sys
 import time
 from typing import Any
 
+from quantune.progress import Silent
 
-class Quiet:
+
+class Quiet(Silent):
     """Keeps what the user should read, and prints it; standard output stays free for results."""
 
     def __init__(self) -> None:
@@ -16,15 +18,6 @@ class Quiet:
     @property
     def warnings(self) -> list[str]:
         return [note.removeprefix("warning: ") for note in self.notes]
-
-    def start(self, step: str, total: int | None = None) -> None:
-        pass
-
-    def advance(self, amount: int = 1) -> None:
-        pass
-
-    def finish(self) -> None:
-        pass
 
     def note(self, message: str) -> None:
         """The same message is said once."""
