@@ -100,23 +100,30 @@ def build(
     tried: list[_Tried] = []
     failure: QuantuneError | None = None
     ways = _ways(plan, target, kernels)
+    lowered_by: tuple[Pass, ...] | None = None
     with tempfile.TemporaryDirectory(prefix=".build-", dir=_made(output.parent)) as scratch:
         for number, (passes, flags) in enumerate(ways):
             if tried and not flags:
                 break  # the fallback is for when nothing else compiles
-            source, reports = lowered(model, passes, text_to if number == 0 else None)
+            if passes is not lowered_by:  # ways that differ in flags share their lowering
+                text = Path(scratch) / f"{number}.mlir" if text_to is not None else None
+                (source, reports), lowered_by = lowered(model, passes, text), passes
             path = Path(scratch) / f"{output.stem}.{number}.vmfb"
             try:
                 result = compile_module(source, path, target, flags)
             except QuantuneError as error:
                 failure = QuantuneError(str(error).split("; see ")[0])
                 continue
-            tried.append(_Tried(_seconds(path, model) if len(ways) > 2 else 0.0, result, flags, reports))
+            tried.append(
+                _Tried(_seconds(path, model) if len(ways) > 2 else 0.0, result, flags, reports, text)
+            )
         if failure is not None and not tried:
             raise failure
         best = min(tried, key=lambda item: item.seconds)
         size = best.result.path.stat().st_size
         best.result.path.replace(output)
+        if text_to is not None and best.text is not None:
+            best.text.replace(text_to)
     return Built(
         path=output,
         flags=best.flags,
@@ -132,6 +139,7 @@ class _Tried(NamedTuple):
     result: CompileResult
     flags: Sequence[str]
     reports: dict[str, Any]
+    text: Path | None
 
 
 def _ways(plan: Plan | None, target: Target, kernels: bool) -> list[tuple[tuple[Pass, ...], tuple[str, ...]]]:
