@@ -18,17 +18,22 @@ class KernelTarget:
     """A processor's microkernels.
 
     Attributes:
-        isa: `avx2`, `avx512vnni` or `portable`; empty where there are none.
+        isas: folders of `passes/ukernels`, the best first: a family comes from the first that has it. Empty
+            where there are no kernels.
         executable_target: the `#hal.executable.target<…>` that modules for this processor are compiled for.
     """
 
-    isa: str = ""
+    isas: tuple[str, ...] = ()
     executable_target: str = ""
+
+    def isa(self, family: str) -> str | None:
+        """The instruction set whose kernel of this family runs here, if any."""
+        return next((isa for isa in self.isas if bitcode.source(isa, family).is_file()), None)
 
     @property
     def sums_in_16_bits(self) -> bool:
-        """Whether the kernels need a proof of how long that is safe."""
-        return self.isa == "avx2"
+        """Whether the convolutions need a proof of how long that is safe."""
+        return self.isa("qconv") == "avx2"
 
 
 @dataclass(frozen=True)
@@ -48,8 +53,8 @@ class _Entry:
 class Kernels:
     """Collects what a module dispatches, then writes the executable that holds it all."""
 
-    isa: str
-    families: dict[str, None] = field(default_factory=dict)
+    target: KernelTarget
+    families: dict[str, str] = field(default_factory=dict)  # to the instruction set
     entries: dict[_Entry, None] = field(default_factory=dict)
 
     def call(
@@ -61,9 +66,11 @@ class Kernels:
         workgroups: tuple[int, int],
     ) -> ir.Value:
         """Dispatches `quantune_<name>_<isa>(operands…, result, offsets…, x, y)`."""
+        isa = self.target.isa(family)
+        assert isa is not None, family
         sizes = (*(_bytes(v.type) for v in operands), _bytes(result))
-        entry = _Entry(f"quantune_{name}_{self.isa}", sizes, workgroups)
-        self.families[family] = None
+        entry = _Entry(f"quantune_{name}_{isa}", sizes, workgroups)
+        self.families[family] = isa
         self.entries[entry] = None
         target = ir.ArrayAttr.get([ir.SymbolRefAttr.get([EXECUTABLE, entry.symbol])])
         segments = ir.DenseI32ArrayAttr.get([0, len(operands), 0, 0])
@@ -74,20 +81,22 @@ class Kernels:
             attributes={"entry_points": target, "operandSegmentSizes": segments},
         ).result
 
-    def write(self, module: ir.Module, executable_target: str) -> None:
+    def write(self, module: ir.Module) -> None:
         """Puts the executable into the module and names the one device it is for."""
         if not self.entries:
             return
+        executable_target = self.target.executable_target
         device = f'#hal.device.target<"local", [{executable_target}]> : !hal.device'
         module.operation.attributes["hal.device.targets"] = ir.ArrayAttr.get([ir.Attribute.parse(device)])
-        source = ir.Module.parse(self._text(executable_target), context=module.context)
+        source = ir.Module.parse(self._text(), context=module.context)
         with ir.InsertionPoint.at_block_begin(module.body):
             for op in source.body.operations:
                 op.operation.clone()
 
-    def _text(self, executable_target: str) -> str:
+    def _text(self) -> str:
+        executable_target = self.target.executable_target
         architecture = bitcode.architecture(executable_target)
-        objects = ", ".join(self._object(family, architecture) for family in self.families)
+        objects = ", ".join(_object(isa, family, architecture) for family, isa in self.families.items())
         exports = "\n".join(_export(entry) for entry in self.entries)
         signatures = dict.fromkeys((entry.kernel, len(entry.sizes)) for entry in self.entries)
         declarations = "\n".join(_declaration(kernel, operands) for kernel, operands in signatures)
@@ -102,10 +111,11 @@ stream.executable private @{EXECUTABLE} attributes {{
   }}
 }}"""
 
-    def _object(self, family: str, architecture: str) -> str:
-        data = bitcode.load(self.isa, family, architecture)
-        constant = f'dense<"0x{data.hex().upper()}"> : vector<{len(data)}xi8>'
-        return f'#hal.executable.object<{{path = "{family}.bc", data = {constant}}}>'
+
+def _object(isa: str, family: str, architecture: str) -> str:
+    data = bitcode.load(isa, family, architecture)
+    constant = f'dense<"0x{data.hex().upper()}"> : vector<{len(data)}xi8>'
+    return f'#hal.executable.object<{{path = "{family}.bc", data = {constant}}}>'
 
 
 def _bytes(kind: ir.Type) -> int:

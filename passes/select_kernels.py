@@ -46,24 +46,24 @@ class SelectKernels(Pass):
 
     def apply(self, module: ir.Module) -> Report:
         choices: dict[str, str] = {}
-        kernels = Kernels(self.target.isa)
+        kernels = Kernels(self.target)
         for name, ops in layer_operations(module).items():
             anchor = anchor_of(ops)
             if quant.precision_of(anchor) == "integer" and anchor.name in match.CONTRACTIONS:
                 with ir.InsertionPoint(ops[-1]), anchor.location:
                     choices[name] = self._convolution(IntegerGroup(ops, anchor), kernels)
-        kernels.write(module, self.target.executable_target)
+        kernels.write(module)
         tidy(module)
         return {"choices": choices, "kernels": sum(c.startswith("kernel") for c in choices.values())}
 
     def _convolution(self, group: IntegerGroup, kernels: Kernels) -> str:
         """Rewrites one group if a kernel fits; returns what was chosen and why."""
         anchor = group.anchor
-        isa = self.target.isa
-        if not isa:
-            return "generated code: no kernels for this target"
-        geometry = geometry_of(anchor)
         depthwise = anchor.name == match.DEPTHWISE
+        isa = self.target.isa("qdepthwise" if depthwise else "qconv")
+        if isa is None:
+            return "generated code: no kernel for this target"
+        geometry = geometry_of(anchor)
         if not depthwise and not geometry.supported:
             return "generated code: a dilated or very deep odd-sized window"
         parts = group.contraction()

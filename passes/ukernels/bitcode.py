@@ -18,6 +18,11 @@ def architecture(executable_target: str) -> str:
     return match[1]
 
 
+def source(isa: str, family: str) -> Path:
+    """The C file of a family for one instruction set, whether it exists or not."""
+    return FOLDER / isa / f"{family}.c"
+
+
 def path(isa: str, family: str, architecture: str) -> Path:
     """Where the build puts a family's bitcode; only plain C is built for more than one architecture."""
     return FOLDER / "bitcode" / (f"{isa}-{architecture}" if isa == "portable" else isa) / f"{family}.bc"

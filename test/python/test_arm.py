@@ -51,7 +51,7 @@ GROUPS = (("cortex-a53", ""), ("cortex-a55", ""), ("cortex-a72", "portable"))
 @pytest.mark.parametrize(("target", "isa"), GROUPS)
 def test_groups_of_every_kind_equal_the_reference(tmp_path: Path, target: str, isa: str) -> None:
     """With the flags that modules ship with; the portable kernels, too."""
-    kernels = KernelTarget(isa, executable_target(get(target))) if isa else NO_KERNELS
+    kernels = KernelTarget((isa,), executable_target(get(target))) if isa else NO_KERNELS
     written = write(ALL_KINDS, kernels)
     compile_module(written.source, tmp_path / "groups.vmfb", get(target), BEST_FLAGS)
     check(written, EmulatedArmRunner(tmp_path / "groups.vmfb", cpu=EMULATED[target]))

@@ -38,7 +38,7 @@ def test_options_become_fields() -> None:
 
 
 def test_the_caller_reads_plans_and_targets() -> None:
-    target = KernelTarget("avx2", "#hal.executable.target<>")
+    target = KernelTarget(("avx2",), "#hal.executable.target<>")
     read: list[str] = []
 
     def reader(found: object) -> Callable[[str], object]:
@@ -52,7 +52,7 @@ def test_the_caller_reads_plans_and_targets() -> None:
     steps = parse_pipeline(text, {Plan: reader(PLAN), KernelTarget: reader(target)})
     assert steps == [AnnotatePrecision(PLAN), SelectKernels(target), SelectKernels()]
     assert read == ["some/plan.json", "x86-64-avx2"]
-    assert SelectKernels().target.isa == ""
+    assert SelectKernels().target.isas == ()
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_list_as_json(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_target_by_name_brings_its_kernels() -> None:
     (step,) = parse_pipeline("select-kernels{target=x86-64-avx2}", opt._readers())
     assert isinstance(step, SelectKernels)
-    assert step.target.isa == "avx2"
+    assert step.target.isas == ("avx2",)
     assert re.match(
         r'#hal\.executable\.target<"llvm-cpu", .*target_triple = "x86_64-', step.target.executable_target
     )

@@ -80,8 +80,8 @@ def compile_module(
 @functools.cache
 def kernel_target(target: Target) -> KernelTarget:
     """What `select-kernels` must know of a target."""
-    isa = target.kernel_isa
-    return KernelTarget(isa, executable_target(target)) if isa else KernelTarget()
+    isas = target.kernel_isas
+    return KernelTarget(isas, executable_target(target)) if isas else KernelTarget()
 
 
 @functools.cache

@@ -153,7 +153,7 @@ def _ways(plan: Plan | None, target: Target, kernels: bool) -> list[tuple[tuple[
     else:
         passes = quantizing(plan, target, kernels)
         ways = [(passes, BEST_FLAGS)]
-        if not (kernels and target.kernel_isa):
+        if not (kernels and target.kernel_isas):
             ways.append((passes, EARLY_TILING))
     return [*(ways if target.runs_here else ways[:1]), (ways[0][0], ())]
 

@@ -34,14 +34,14 @@ class Target:
     i8mm: bool = False
 
     @property
-    def kernel_isa(self) -> str:
-        """Whose microkernels run here; empty where only IREE's code generation does."""
-        return "avx512vnni" if self.avx512_vnni else "avx2" if self.avx2 else ""
+    def kernel_isas(self) -> tuple[str, ...]:
+        """Whose microkernels run here, the best first; empty where only IREE's code generation does."""
+        return ("avx512vnni",) if self.avx512_vnni else ("avx2",) if self.avx2 else ()
 
     @property
     def float_mac(self) -> float:
         """The price of an f32 multiply-accumulate in 8-bit ones (ResNet18's, ours against IREE's f32)."""
-        return {"avx512vnni": 6.0, "avx2": 3.0}.get(self.kernel_isa, 2.0)
+        return 6.0 if self.avx512_vnni else 3.0 if self.avx2 else 2.0
 
     def compile_flags(self) -> list[str]:
         """The flags of iree-compile that choose this processor."""
