@@ -101,6 +101,17 @@ def test_compiling_again_repeats_nothing(place: Path, call: Call) -> None:
     assert found["warnings"] == []
 
 
+def test_variants_are_built_beside_what_ships(place: Path, call: Call, tmp_path: Path) -> None:
+    words = ("--calibration", place / "data.npz", "--strategy", "uniform-w6", "--variants", "w7,fp32,w6")
+    call("compile", f"{place / 'net.py'}:net", *words, "-o", tmp_path / "out")
+    found = metrics.load(tmp_path / "out")
+    assert list(found["variants"]) == ["fp32", "w7", "w6"]
+    assert load_options(tmp_path / "out").shipped == "w6" and "--variants w7,fp32,w6" in found["commands"][0]
+    widths = {layer["weight_bits"] for layer in found["layers"]}
+    assert widths == {None, 6}
+    assert run(_compile(place, "--variants", "int8,w9")) == 1
+
+
 def test_eval_of_a_folder(place: Path, call: Call) -> None:
     found = call("eval", place / "out", "--data", place / "data.npz")
     assert found["variant"] == "v2" and found["images"] == COUNT

@@ -24,6 +24,7 @@ from quantune.job import modules
 from quantune.job.job import Job
 from quantune.plan.boundaries import boundaries, integer_values
 from quantune.plan.schema import Plan
+from quantune.plan.strategies import uniform
 from quantune.reference import execute, execute_float
 from quantune.sensitivity.result import Sensitivity
 from quantune.targets import get
@@ -212,7 +213,15 @@ def test_v2_spends_the_permitted_drop_on_fewer_bits(first: Job) -> None:
         assert {c.weight_bits for c in plan.layers.values()} <= {None, *NARROW}
 
 
-@pytest.mark.parametrize("strategy", ["v2", "uniform-int8", "fp32"])
+@pytest.mark.parametrize(("strategy", "width"), list(uniform.WEIGHT_BITS.items()))
+def test_uniform_plans_have_one_width(first: Job, strategy: str, width: int) -> None:
+    plan = first.plan(strategy)
+    assert plan.strategy == strategy
+    assert {c.weight_bits for c in plan.layers.values()} == {None, width}
+    assert {c.output.bits for c in plan.layers.values() if c.output} == {8}
+
+
+@pytest.mark.parametrize("strategy", ["v2", "uniform-int8", "uniform-w6", "fp32"])
 def test_every_layer_has_a_reason(first: Job, strategy: str) -> None:
     plan = first.plan(strategy, NARROW)
     assert set(plan.layers) == {layer.name for layer in first.model.graph}

@@ -84,13 +84,12 @@ def _compiled(model: str, calibration: str, output: Output) -> tuple[Job, list[s
     asked = JobOptions(model, calibration, images=options.IMAGES)
     with made(folder):
         job = jobs.begin(asked, folder, output)
-        plans = {"int8": job.plan("uniform-int8"), "v2": job.plan("v2")}
+        plan = job.plan("v2")
         unfinish(folder)
-        built = {"fp32": job.build("fp32", None)}
-        built |= {name: job.build(name, plan, with_text=name == "v2") for name, plan in plans.items()}
-        job.ship("v2", plans["v2"])
+        built = jobs.build_variants(job, ["int8"], "v2", plan)
+        job.ship("v2", plan)
         save_job(job, asked, list(built), "v2")
-        found = jobs.assembled(job, plans["v2"], built)
+        found = jobs.assembled(job, plan, built)
         jobs.write_metrics(job.folder, found | jobs.measured_before(folder, found))
     return job, list(built)
 

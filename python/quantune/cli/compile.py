@@ -14,7 +14,6 @@ from quantune.errors import QuantuneError
 
 if TYPE_CHECKING:
     from quantune.job import Job
-    from quantune.plan.schema import Plan
 
 EXAMPLES = """Examples:
 
@@ -45,6 +44,7 @@ def command(
     menu: options.Menu = None,
     observer: options.Observer = "mse",
     images: options.Images = options.IMAGES,
+    variants: options.Variants = None,
     compare: Annotated[bool, typer.Option("--compare", help="build uniform int8 as well")] = False,
     kernels: options.Kernels = "on",
     input_shape: options.InputShape = None,
@@ -53,7 +53,8 @@ def command(
     """Compile a trained CNN to a mixed-precision IREE module.
 
     Calibrates, measures sensitivity, plans and compiles; then checks the module against fp32 on calibration
-    images and compares their speed, if the target is this machine. DIR gets model.vmfb, model.quantized.mlir,
+    images and compares their speed, if the target runs here. The strategy's variant is what ships; others are
+    built beside it with --variants. DIR gets model.vmfb, model.quantized.mlir,
     plan.json and metrics.json. Finished steps are kept in DIR and not repeated.
     """
     if plan is not None and strategy is not None:
@@ -70,6 +71,7 @@ def command(
     options.checked_target(target)
     options.checked_observer(observer)
     with_kernels = options.switched_on(kernels)
+    others = [*(options.parse_variants(variants) or ()), *(["int8"] if compare else [])]
 
     from quantune.job.folder import JobOptions, made, save_job, unfinish
     from quantune.plan.edit import load_plan
@@ -83,13 +85,14 @@ def command(
         decided = (
             load_plan(plan, job.model.graph) if plan else jobs.make_plan(job, chosen, widths, max_drop_sqnr)
         )
-        variant = "plan" if plan is not None else jobs.VARIANTS[chosen]
+        variant = "plan" if plan is not None else jobs.variant_of(chosen)
         unfinish(folder)
-        found = _build(job, variant, decided, compare)
+        built = jobs.build_variants(job, others, variant, decided)
+        found = jobs.assembled(job, decided, built)
         job.ship(variant, decided)
         save_job(job, asked, list(found["variants"]), variant)
         _measure(job, found)
-        found["commands"] = _commands(asked, folder, strategy, plan, max_drop_sqnr, menu, compare)
+        found["commands"] = _commands(asked, folder, strategy, plan, max_drop_sqnr, menu, variants, compare)
         found = jobs.write_metrics(folder, found)
     _print(output, job, found, variant)
     _warn_of_drop(output, found, variant)
@@ -100,16 +103,6 @@ def _readable(plan: Path) -> None:
     from quantune.plan.schema import read_plan_json
 
     read_plan_json(plan)
-
-
-def _build(job: Job, variant: str, plan: Plan, compare: bool) -> dict[str, Any]:
-    """Compiles fp32, what was chosen, and uniform int8 if asked for; returns the metrics of all."""
-    built = {"fp32": job.build("fp32", None, with_text=variant == "fp32")}
-    if compare and variant != "int8":
-        built["int8"] = job.build("int8", job.plan("uniform-int8"))
-    if variant != "fp32":
-        built[variant] = job.build(variant, plan, with_text=True)
-    return jobs.assembled(job, plan, built)
 
 
 def _measure(job: Job, found: dict[str, Any]) -> None:
@@ -138,7 +131,7 @@ def _warn_of_drop(output: Output, found: dict[str, Any], variant: str) -> None:
 
 
 def _commands(asked: Any, folder: Path, *extra: Any) -> list[str]:
-    strategy, plan, max_drop, menu, compare = extra
+    strategy, plan, max_drop, menu, variants, compare = extra
     shape = ",".join(map(str, asked.input_shape)) if asked.input_shape else None
     given = {
         "--weights": asked.weights,
@@ -150,6 +143,7 @@ def _commands(asked: Any, folder: Path, *extra: Any) -> list[str]:
         "--menu": menu,
         "--observer": asked.observer,
         "--images": asked.images,
+        "--variants": variants,
         "--kernels": None if asked.kernels else "off",
         "--input-shape": shape,
     }

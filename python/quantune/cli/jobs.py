@@ -20,8 +20,20 @@ if TYPE_CHECKING:
 
 JOBS = Path("build/jobs")
 """Where the commands that are given no output folder keep what they compute."""
-VARIANTS = {"v2": "v2", "uniform-int8": "int8", "fp32": "fp32"}
-"""Strategy → name of the variant that it makes."""
+VARIANTS = {
+    "fp32": "fp32",
+    "int8": "uniform-int8",
+    "w7": "uniform-w7",
+    "w6": "uniform-w6",
+    "w4": "uniform-w4",
+    "v2": "v2",
+}
+"""Variant → the strategy that makes it."""
+
+
+def variant_of(strategy: str) -> str:
+    """The name of the variant that a strategy makes."""
+    return next(variant for variant, maker in VARIANTS.items() if maker == strategy)
 
 
 def default_folder(model: str, target: str = "host") -> Path:
@@ -52,6 +64,15 @@ def begin(options: JobOptions, folder: Path, output: Output) -> Job:
     job = start_job(options, folder, output.progress)
     warn_of_random(job, options.calibration, output)
     return job
+
+
+def build_variants(job: Job, variants: Sequence[str], shipped: str, plan: Plan) -> dict[str, Built]:
+    """Compiles fp32, which all are compared with, then `variants` by name, last `shipped` by its plan."""
+    others = [name for name in ("fp32", *variants) if name != shipped]
+    plans = {name: None if name == "fp32" else job.plan(VARIANTS[name]) for name in others}
+    built = {name: job.build(name, decided) for name, decided in plans.items()}
+    built[shipped] = job.build(shipped, None if shipped == "fp32" else plan, with_text=True)
+    return built
 
 
 def warn_of_random(job: Job, data: str, output: Output) -> None:

@@ -55,7 +55,12 @@ InputShape = Annotated[
 ]
 Strategy = Annotated[
     str | None,
-    typer.Option("--strategy", metavar="NAME", help="v2 (default), uniform-int8 or fp32", show_default=False),
+    typer.Option(
+        "--strategy",
+        metavar="NAME",
+        help="v2 (default), uniform-int8, uniform-w7, -w6, -w4 or fp32",
+        show_default=False,
+    ),
 ]
 MaxDrop = Annotated[
     float | None,
@@ -78,6 +83,15 @@ Kernels = Annotated[
     str,
     typer.Option(
         "--kernels", metavar="on|off", help="Quantune's microkernels, or IREE's generated code for everything"
+    ),
+]
+Variants = Annotated[
+    str | None,
+    typer.Option(
+        "--variants",
+        metavar="LIST",
+        help="which to build, of fp32, int8, w7, w6, w4 (uniform weight bits) and v2, such as fp32,w6,v2",
+        show_default=False,
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="print one JSON document on standard output")]
@@ -129,6 +143,15 @@ def parse_menu(text: str | None) -> tuple[int, ...] | None:
     if not all(re.fullmatch("[2-8]", part) for part in parts):
         raise QuantuneError(f"--menu is a list of weight bits from 2 to 8, such as 8,6,4, not {text!r}")
     return tuple(sorted({int(part) for part in parts}, reverse=True))
+
+
+def parse_variants(text: str | None) -> tuple[str, ...] | None:
+    """'fp32,w6,v2' → ("fp32", "w6", "v2"); None means what the command builds anyway."""
+    from quantune.cli.jobs import VARIANTS
+
+    if text is None:
+        return None
+    return tuple(dict.fromkeys(one_of(part.strip(), VARIANTS, "variant") for part in text.split(",")))
 
 
 def switched_on(value: str) -> bool:

@@ -57,9 +57,11 @@ def file_digest(path: Path) -> str:
 
 @functools.cache
 def _tools() -> tuple[str, ...]:
+    """What the compiler is made of: our sources, the microkernels' bitcode, the packages."""
     root = Path(quantune.__file__).parent
+    passes = (root / "passes").resolve()  # a symlink in a checkout, which rglob does not follow
     digest = hashlib.sha256()
-    for source in sorted([*root.rglob("*.py"), *(root / "passes").glob("*.py")]):
-        if source.parent.name not in ("cli", "report"):
+    for source in sorted({*root.rglob("*.py"), *passes.rglob("*.py"), *passes.rglob("*.bc")}):
+        if source.parent.name not in ("cli", "report", "peers"):
             digest.update(source.read_bytes())
     return (digest.hexdigest(), *(importlib.metadata.version(name) for name in PACKAGES))

@@ -26,7 +26,7 @@ from quantune.job.cache import Cache, key_of
 from quantune.job.evaluate import evaluate
 from quantune.plan.quantizers import quantizations
 from quantune.plan.schema import Plan, Quantization
-from quantune.plan.strategies import Request, find, uniform_int8
+from quantune.plan.strategies import Request, find, uniform
 from quantune.progress import Progress, Silent
 from quantune.sensitivity.measure import measure
 from quantune.sensitivity.result import Sensitivity
@@ -77,7 +77,7 @@ class Job:
     def sensitivity(self, statistics: Statistics) -> Sensitivity:
         """Inference 2, quantized."""
         path = self.folder / "sensitivity.json"
-        base = uniform_int8.plan(self._request(self.quantizations(statistics)))
+        base = uniform.plan(self._request(self.quantizations(statistics)))
         key = key_of("sensitivity", base.to_json(), self.calibration.fingerprint)
         if self.cache.fresh(path, key):
             return Sensitivity.load(path)

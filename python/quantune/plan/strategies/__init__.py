@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import difflib
+import functools
 from collections.abc import Callable
 
 from quantune.errors import QuantuneError
 from quantune.plan.schema import Plan
-from quantune.plan.strategies import fp32, uniform_int8, v2
+from quantune.plan.strategies import fp32, uniform, v2
 from quantune.plan.strategies.request import Request
 
 Strategy = Callable[[Request], Plan]
 
-STRATEGIES: dict[str, Strategy] = {"v2": v2.plan, "uniform-int8": uniform_int8.plan, "fp32": fp32.plan}
+STRATEGIES: dict[str, Strategy] = {
+    "v2": v2.plan,
+    **{name: functools.partial(uniform.plan, strategy=name) for name in uniform.WEIGHT_BITS},
+    "fp32": fp32.plan,
+}
 
 
 def find(name: str) -> Strategy:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import dataclasses
 
 from quantune.plan.schema import Plan
-from quantune.plan.strategies import uniform_int8
+from quantune.plan.strategies import uniform
 from quantune.plan.strategies.request import Request
 
 
 def plan(request: Request) -> Plan:
     """Every layer float."""
-    base = uniform_int8.plan(request)
+    base = uniform.plan(request)
     layers = {
         name: dataclasses.replace(choice, precision="float", reason="strategy fp32")
         for name, choice in base.layers.items()

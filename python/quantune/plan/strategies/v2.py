@@ -26,7 +26,7 @@ from quantune.graph.model import Layer
 from quantune.plan import cost
 from quantune.plan.boundaries import boundaries
 from quantune.plan.schema import LayerPlan, Plan
-from quantune.plan.strategies import uniform_int8
+from quantune.plan.strategies import uniform
 from quantune.plan.strategies.request import Request
 from quantune.sensitivity.metrics import decibels
 from quantune.sensitivity.result import Sensitivity
@@ -41,7 +41,7 @@ BYTES_FOR_TIME = 0.25  # a network that grows by 4 % is as bad as one that slows
 def plan(request: Request) -> Plan:
     """Needs `request.sensitivity`; a layer without metrics (none of it integer) stays as in uniform int8."""
     assert request.sensitivity is not None
-    base = uniform_int8.plan(request)
+    base = uniform.plan(request)
     noise = {
         la.name: nsr
         for la in request.graph.contractions
