@@ -17,7 +17,7 @@ from quantune.graph.model import Layer
 from quantune.ir import match, quant, values
 from quantune.numerics.epilogue import Epilogue, contraction_epilogue
 from quantune.numerics.weights import quantize_weights
-from quantune.passes.ukernels.pack import Geometry
+from quantune.passes.ukernels.geometry import Geometry
 from quantune.plan.schema import Quantization
 
 

@@ -11,10 +11,11 @@ from quantune.ir import match, quant, values
 from quantune.passes.base import Pass, Report
 from quantune.passes.integer_group import geometry_of, quantized_weight
 from quantune.passes.kernel_dispatch import KernelTarget
+from quantune.passes.ukernels.geometry import segments
 from quantune.passes.ukernels.pack import pack_weights, schedules
 
 FLUSHES = "quantune.flush_schedule"
-"""On a contraction: one byte array a tile; per run a 16-bit count, then its groups' lengths in steps."""
+"""On a contraction: one byte array a tile; per segment a 16-bit count, then its groups' lengths in steps."""
 
 
 @dataclass(frozen=True)
@@ -51,15 +52,15 @@ class ProveAccumulators(Pass):
             source = quant.activation_quantization(values.element_type(quantized))
             geometry = geometry_of(anchor)
             weight, _ = quantized_weight(anchor)
-            runs = 1 if geometry.gathered else geometry.runs[0]
-            packed = pack_weights(weight, geometry.depth)
-            flushes = schedules(packed, runs, source.maximum)
+            parts = segments(geometry)
+            packed = pack_weights(weight, geometry, parts)
+            flushes = schedules(packed, parts.steps, source.maximum)
             if flushes is None:
                 unproved.append(name)
                 continue
             tiles = [ir.DenseI8ArrayAttr.get(_signed(part)) for part in flushes]
             anchor.attributes[FLUSHES] = ir.ArrayAttr.get(tiles)
-            groups = sum(len(part) - 2 * runs for part in flushes)
+            groups = sum(len(part) - 2 * len(parts.steps) for part in flushes)
             proved[name] = round(packed.shape[0] * packed.shape[1] / groups, 2)
         return {"steps_between_flushes": proved, "unproved": unproved}
 

@@ -38,8 +38,7 @@ class SelectKernels(Pass):
         %1 = flow.dispatch @quantune_kernels::@quantune_qconv_avx2_…(%x, %constants)
             : (tensor<1x58x58x64xi8>, …) -> tensor<1x56x56x64xi8>
 
-    Left alone: float layers, a residual in f32, weights whose 16-bit sums cannot be proved (AVX2), dilated
-    rows.
+    Left alone: float layers, weights whose 16-bit sums cannot be proved (AVX2).
     """
 
     target: KernelTarget = field(default=KernelTarget(), metadata={"help": "name of a target"})
@@ -65,7 +64,7 @@ class SelectKernels(Pass):
             return "generated code: no kernel for this target"
         geometry = geometry_of(anchor)
         if not depthwise and not geometry.supported:
-            return "generated code: a dilated or very deep odd-sized window"
+            return "generated code: its window has too many taps of fewer than 4 channels"
         parts = group.contraction()
         if parts.residual is not None and values.element_type(parts.residual) != build.integer(8):
             return "generated code: its residual input is f32"

@@ -13,6 +13,7 @@ typedef int64_t i64;
 #define OUTLINE static __attribute__((noinline))
 
 INLINE i64 smaller(i64 a, i64 b) { return a < b ? a : b; }
+INLINE i64 larger(i64 a, i64 b) { return a > b ? a : b; }
 
 INLINE float as_f32(i32 bits) {
   float value;
@@ -32,6 +33,17 @@ INLINE void copy_bytes(u8 *to, const u8 *from, i64 n) {
   } else {
     for (; i < n; i++) ((volatile u8 *)to)[i] = from[i];  // volatile: LLVM must not call memcpy
   }
+}
+
+// Sets exactly n bytes.
+INLINE void fill_bytes(u8 *to, u8 value, i64 n) {
+  const uint64_t word = value * 0x0101010101010101u;
+  i64 i = 0;
+  for (; i + 8 <= n; i += 8) {
+    __builtin_memcpy(to + i, &word, 8);
+    __asm__("" : : : "memory");  // LLVM must not call memset
+  }
+  for (; i < n; i++) ((volatile u8 *)to)[i] = value;
 }
 
 #endif

@@ -7,8 +7,8 @@
 typedef struct {
   float residual_multiplier;
   float low, high;  // whole numbers when the result is u8
-  i64 filters;      // channels of a pixel of the result and of the residual
   int out_f32;
+  int residual_f32;
 } Finish;
 
 #endif

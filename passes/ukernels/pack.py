@@ -2,82 +2,48 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from quantune.numerics.epilogue import Epilogue
+from quantune.passes.ukernels.geometry import STEP, Geometry, Segments, segments
+from quantune.passes.ukernels.image import Placement
 from quantune.passes.ukernels.params import Blob, bounds
 from quantune.passes.ukernels.schedule import flush_schedules
 
 TILE = 16  # columns
-STEP = 4  # operands a column takes at once
-GATHER_BYTES = 12288  # of stack, as in qconv_driver.h
 MOST_ROWS = 192
 SMALL_PANEL = 24 * 1024  # bytes of weights that stay in L1 beside a few rows
 WORKGROUPS = 4  # enough that two threads share the work evenly
 
 
-@dataclass(frozen=True)
-class Geometry:
-    """Where a convolution's operands lie in its padded input [1, H, W, C]."""
-
-    height: int
-    width: int
-    channels: int
-    kernel: tuple[int, int]
-    strides: tuple[int, int]
-    dilations: tuple[int, int]
-    out_height: int
-    out_width: int
-    filters: int
-
-    @property
-    def rows(self) -> int:
-        return self.out_height * self.out_width
-
-    @property
-    def runs(self) -> tuple[int, int]:
-        """(number of runs, bytes of each): a kernel row is one run unless it is dilated."""
-        kernel_h, kernel_w = self.kernel
-        if kernel_w == 1 or self.dilations[1] == 1:
-            return kernel_h, kernel_w * self.channels
-        return kernel_h * kernel_w, self.channels
-
-    @property
-    def supported(self) -> bool:
-        """Whether the drivers can walk it.
-
-        Runs must be evenly spaced: no dilation in width together with several kernel rows; gathered
-        operands must fit the stack.
-        """
-        evenly = self.kernel[0] == 1 or self.kernel[1] == 1 or self.dilations[1] == 1
-        return evenly and (not self.gathered or 12 * self.depth <= GATHER_BYTES)
-
-    @property
-    def gathered(self) -> bool:
-        return self.runs[1] % STEP != 0
-
-    @property
-    def depth(self) -> int:
-        return -(-self.runs[0] * self.runs[1] // STEP) * STEP
+def pack_weights(weight: NDArray[np.int8], geometry: Geometry, parts: Segments) -> NDArray[np.int8]:
+    """[KH, KW, C / groups, F] (or [K, F]) → [tiles, depth / 4, 16, 4], zeros in the rest."""
+    groups = geometry.groups
+    matrix = weight.reshape(-1, geometry.filters)
+    matrix = np.concatenate([matrix, np.zeros((1, geometry.filters), np.int8)])[parts.order]
+    tiles = group_tiles(geometry)
+    full = np.zeros((parts.depth, groups, tiles * TILE), np.int8)
+    full[..., : geometry.filters // groups] = matrix.reshape(parts.depth, groups, -1)
+    tiled = full.reshape(parts.depth // STEP, STEP, groups * tiles, TILE)
+    return np.ascontiguousarray(tiled.transpose(2, 0, 3, 1))
 
 
-def pack_weights(weight: NDArray[np.int8], depth: int) -> NDArray[np.int8]:
-    """HWCF (or KN) → [tiles, depth / 4, 16, 4], zeros in the rest."""
-    matrix = weight.reshape(-1, weight.shape[-1])
-    tiles = -(-matrix.shape[1] // TILE)
-    full = np.zeros((depth, tiles * TILE), np.int8)
-    full[: matrix.shape[0], : matrix.shape[1]] = matrix
-    return np.ascontiguousarray(full.reshape(depth // STEP, STEP, tiles, TILE).transpose(2, 0, 3, 1))
+def group_tiles(geometry: Geometry) -> int:
+    """Tiles of one group's filters."""
+    return -(-geometry.filters // geometry.groups // TILE)
 
 
-def schedules(packed: NDArray[np.int8], runs: int, largest: int) -> list[bytes] | None:
-    """Each tile's flush schedule: per run a 16-bit count and the lengths; None if a step cannot be proved."""
+def schedules(packed: NDArray[np.int8], steps: Sequence[int], largest: int) -> list[bytes] | None:
+    """Each tile's flush schedule: per segment a 16-bit count and the lengths; None if a step cannot be proved.
+
+    steps: the segments' lengths in steps of 4 operands.
+    """
     tiles = [b""] * len(packed)
-    for run in np.split(packed.astype(np.int64), runs, axis=1):
-        found = flush_schedules(run, largest)
+    for segment in np.split(packed.astype(np.int64), np.cumsum(steps)[:-1], axis=1):
+        found = flush_schedules(segment, largest)
         if found is None:
             return None
         for tile, lengths in enumerate(found):
@@ -86,52 +52,62 @@ def schedules(packed: NDArray[np.int8], runs: int, largest: int) -> list[bytes] 
 
 
 def pack_conv(
-    geometry: Geometry, weight: NDArray[np.int8], epilogue: Epilogue, flushes: list[bytes] | None
+    geometry: Geometry,
+    weight: NDArray[np.int8],
+    epilogue: Epilogue,
+    flushes: list[bytes] | None,
+    placement: Placement | None = None,
+    residual_f32: bool = False,
 ) -> tuple[bytes, tuple[int, int]]:
-    """(blob, workgroups x and y). `flushes` is what `schedules` found, or None for kernels that need none."""
-    packed = pack_weights(weight, geometry.depth)
+    """(blob, workgroups x and y).
+
+    flushes: what `schedules` found, or None for kernels that need none. placement: by default dense tensors.
+    """
+    parts = segments(geometry)
+    packed = pack_weights(weight, geometry, parts)
     tiles, panel = len(packed), packed[0].nbytes
-    inner = panel * tiles <= SMALL_PANEL or geometry.gathered
     rows, columns = _blocks(geometry.rows, tiles)
     order = flushes if flushes is not None else [b""] * tiles
+    out_size = 4 if epilogue.output is None else 1
+    where = placement or geometry.dense(out_size, 4 if residual_f32 else 1)
     blob = Blob("qconv")
-    scale_offset = blob.add(tiled_scales(epilogue, np.arange(tiles) * TILE, geometry.filters))
+    table_offset = blob.add(parts.table(geometry, where.input))
+    scale_offset = blob.add(tiled_scales(epilogue, geometry))
     starts = blob.end + 4 * tiles + np.cumsum([0, *(len(part) for part in order)])[:-1]
     schedule_offset = blob.add(starts.astype("<i4").tobytes() + b"".join(order))
     weight_offset = blob.add(packed.tobytes())
-    stride_h, stride_w = geometry.strides
-    run_count, run_bytes = geometry.runs
-    step_y = geometry.width * geometry.channels
-    beside = geometry.kernel[0] == 1  # the runs of a dilated row lie side by side
     header = {
         "rows": geometry.rows,
         "out_width": geometry.out_width,
-        "step_x": stride_w * geometry.channels,
-        "step_y": stride_h * step_y,
-        "runs": run_count,
-        "run_bytes": run_bytes,
-        "run_stride": geometry.dilations[1] * geometry.channels if beside else geometry.dilations[0] * step_y,
-        "depth": geometry.depth,
-        "gathered": int(geometry.gathered),
-        "filters": geometry.filters,
+        "in_offset": where.input.offset,
+        "in_step_x": geometry.strides[1] * where.input.step_x,
+        "in_step_y": geometry.strides[0] * where.input.step_y,
+        "segments": len(parts.places),
+        "gathered": parts.gathered,
+        "depth": parts.depth,
+        "filters": geometry.filters // geometry.groups,
+        "group_tiles": group_tiles(geometry),
+        "group_bytes": geometry.channels // geometry.groups,
         "tiles": tiles,
         "block_rows": rows,
         "block_tiles": columns,
-        "tiles_inner": int(inner),
+        "tiles_inner": int(panel * tiles <= SMALL_PANEL or bool(parts.gathered)),
+        "segments_offset": table_offset,
         "schedule_offset": schedule_offset,
         "scale_offset": scale_offset,
         "weight_offset": weight_offset,
     }
-    return blob.finish(header | bounds(epilogue)), (-(-geometry.rows // rows), -(-tiles // columns))
+    header |= where.fields(residual_f32) | bounds(epilogue)
+    return blob.finish(header), (-(-geometry.rows // rows), -(-tiles // columns))
 
 
-def tiled_scales(epilogue: Epilogue, starts: NDArray[np.int64], channels: int) -> bytes:
-    """f32 [tiles, 2, 16]: multipliers and offsets of 16 channels from each start, zeros beyond the last."""
-    places = starts[:, None] + np.arange(TILE)
-    vectors = [
-        np.append(np.broadcast_to(v, channels), np.float32(0)) for v in (epilogue.multiplier, epilogue.offset)
-    ]
-    return np.stack([v[np.minimum(places, channels)] for v in vectors], axis=1).astype(np.float32).tobytes()
+def tiled_scales(epilogue: Epilogue, geometry: Geometry) -> bytes:
+    """f32 [tiles, 2, 16]: multipliers and offsets of a tile's channels, zeros beyond its group's last."""
+    groups, tiles = geometry.groups, group_tiles(geometry)
+    full = np.zeros((2, groups, tiles * TILE), np.float32)
+    for part, vector in zip(full, (epilogue.multiplier, epilogue.offset), strict=True):
+        part[:, : geometry.filters // groups] = np.broadcast_to(vector, geometry.filters).reshape(groups, -1)
+    return np.ascontiguousarray(full.reshape(2, groups * tiles, TILE).transpose(1, 0, 2)).tobytes()
 
 
 def _blocks(rows: int, tiles: int) -> tuple[int, int]:

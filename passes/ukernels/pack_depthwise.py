@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantune.numerics.epilogue import Epilogue
-from quantune.passes.ukernels.pack import TILE, WORKGROUPS, Geometry, tiled_scales
+from quantune.passes.ukernels.geometry import Geometry
+from quantune.passes.ukernels.pack import TILE, WORKGROUPS
 from quantune.passes.ukernels.params import Blob, bounds
 
 # Unpacking two taps of 16 channels leaves them in this order, both taps of a channel side by side.
@@ -20,7 +21,7 @@ def pack_depthwise(
     channels = geometry.channels
     starts = _starts(channels)
     blob = Blob("qdepthwise")
-    scale_offset = blob.add(tiled_scales(epilogue, starts, channels))
+    scale_offset = blob.add(_scales(epilogue, starts, channels))
     taps = _taps(geometry)
     taps_offset = blob.add(taps.astype("<i4").tobytes())
     weight_offset = blob.add(_weights(weight.reshape(-1, channels), starts).tobytes())
@@ -40,6 +41,15 @@ def pack_depthwise(
         "weight_offset": weight_offset,
     }
     return blob.finish(header | bounds(epilogue)), (-(-geometry.out_height // block), 1)
+
+
+def _scales(epilogue: Epilogue, starts: NDArray[np.int64], channels: int) -> bytes:
+    """f32 [blocks, 2, 16]: multipliers and offsets of 16 channels from each start, zeros beyond the last."""
+    places = starts[:, None] + np.arange(TILE)
+    vectors = [
+        np.append(np.broadcast_to(v, channels), np.float32(0)) for v in (epilogue.multiplier, epilogue.offset)
+    ]
+    return np.stack([v[np.minimum(places, channels)] for v in vectors], axis=1).astype(np.float32).tobytes()
 
 
 def _starts(channels: int) -> NDArray[np.int64]:

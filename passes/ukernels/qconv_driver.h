@@ -1,12 +1,13 @@
 // The loops around a convolution's tile: which rows, which columns, where operands and results lie. An instruction set's qconv.c defines
 //   TILE_ROWS                       rows of a tile; a tile has 16 columns
-//   multiply_tile(operands, weights, schedule, runs, run_bytes, run_stride, count, sums)
-//                                   exact sums of `count` rows, i32[TILE_ROWS][16]
+//   multiply_tile(operands, weights, schedule, segments, end, count, sums)
+//                                   exact sums of `count` rows, i32[TILE_ROWS][16]; `segments` are (offset, length) up to `end`
 //   store_tile(sums, scales, finish, residual, out, columns, count)
-//                                   the epilogue of `columns` of these rows
+//                                   the epilogue of `columns` of these rows; residual and out point at each row's first column
 // and then includes this file. The epilogue is a function of its own: fused into the product it makes LLVM spill every accumulator.
 #include "common.h"
 #include "finish.h"
+#include "image.h"
 #include "qconv_params.h"
 
 // The most rows a workgroup may do.
@@ -16,38 +17,29 @@
 
 typedef struct {
   const u8 *input;
-  const u8 *residual;  // u8 or null
+  const u8 *residual;  // or null
   u8 *out;
   const i32 *params;
   Finish finish;
-  i64 first;
-  i32 pixels[MOST_ROWS];  // byte offset of each of the workgroup's output pixels in the input
+  i64 first;                                                       // row of the workgroup
+  i32 inputs[MOST_ROWS], outs[MOST_ROWS], residuals[MOST_ROWS];    // byte offsets of the workgroup's pixels
   const u8 *operands[TILE_ROWS];
   u8 gathered[GATHER_BYTES] __attribute__((aligned(64)));
 } Convolution;
 
-INLINE void find_pixels(Convolution *c, i64 count) {
+// Points `operands` at the `count` rows from `row` on; where segments are no multiple of 4 bytes, copies them first.
+INLINE void set_operands(Convolution *c, i64 group, i64 row, i64 count) {
   const i32 *p = c->params;
-  i64 y = c->first / p[QCONV_out_width], x = c->first % p[QCONV_out_width];
+  const i32 *segments = (const i32 *)((const u8 *)p + p[QCONV_segments_offset]);
   for (i64 i = 0; i < count; i++) {
-    c->pixels[i] = (i32)(y * p[QCONV_step_y] + x * p[QCONV_step_x]);
-    if (++x == p[QCONV_out_width]) x = 0, y++;
-  }
-}
-
-// Points `operands` at the `count` rows from `row` on; gathers them first where runs are no multiple of 4 bytes.
-INLINE void set_operands(Convolution *c, i64 row, i64 count) {
-  const i32 *p = c->params;
-  for (i64 i = 0; i < count; i++) {
-    const u8 *from = c->input + c->pixels[row - c->first + i];
+    const u8 *from = c->input + c->inputs[row - c->first + i] + group * p[QCONV_group_bytes];
     if (!p[QCONV_gathered]) {
       c->operands[i] = from;
       continue;
     }
     u8 *to = c->gathered + i * p[QCONV_depth];
     c->operands[i] = to;
-    for (i64 run = 0; run < p[QCONV_runs]; run++, to += p[QCONV_run_bytes])
-      copy_bytes(to, from + run * p[QCONV_run_stride], p[QCONV_run_bytes]);
+    for (i64 s = 0; s < p[QCONV_segments]; s++, to += p[QCONV_gathered]) copy_bytes(to, from + segments[2 * s], p[QCONV_gathered]);
     for (u8 *end = c->gathered + (i + 1) * p[QCONV_depth]; to < end; to++) *(volatile u8 *)to = 0;
   }
 }
@@ -55,40 +47,65 @@ INLINE void set_operands(Convolution *c, i64 row, i64 count) {
 INLINE void do_tile(Convolution *c, i64 tile, i64 row, i64 count) {
   const i32 *p = c->params;
   const u8 *blob = (const u8 *)p;
-  const i64 size = p[QCONV_out_f32] ? 4 : 1, filters = p[QCONV_filters];
+  const i64 group = tile / p[QCONV_group_tiles], column = tile % p[QCONV_group_tiles] * 16;
+  const i64 channel = group * p[QCONV_filters] + column, columns = smaller(16, p[QCONV_filters] - column);
+  const i64 out_size = p[QCONV_out_f32] ? 4 : 1, residual_size = p[QCONV_residual_f32] ? 4 : 1;
   const u8 *schedule = blob + ((const i32 *)(blob + p[QCONV_schedule_offset]))[tile];
   const s8 *weights = (const s8 *)blob + p[QCONV_weight_offset] + tile * 16 * (i64)p[QCONV_depth];
   const float *scales = (const float *)(blob + p[QCONV_scale_offset]) + tile * 32;
-  const int joined = p[QCONV_gathered];
+  const i32 joined[2] = {0, p[QCONV_depth]};
+  const i32 *segments = p[QCONV_gathered] ? joined : (const i32 *)(blob + p[QCONV_segments_offset]);
   i32 sums[TILE_ROWS * 16] __attribute__((aligned(64)));
-  multiply_tile(c->operands, weights, schedule, joined ? 1 : p[QCONV_runs], joined ? p[QCONV_depth] : p[QCONV_run_bytes],
-                p[QCONV_run_stride], count, sums);
-  const u8 *residual = c->residual ? c->residual + row * filters + tile * 16 : 0;
-  store_tile(sums, scales, &c->finish, residual, c->out + (row * filters + tile * 16) * size, smaller(16, filters - tile * 16), count);
+  multiply_tile(c->operands, weights, schedule, segments, segments + (p[QCONV_gathered] ? 2 : 2 * p[QCONV_segments]), count, sums);
+  u8 *out[TILE_ROWS];
+  const u8 *residual[TILE_ROWS];
+  for (i64 i = 0; i < count; i++) {
+    const i64 at = row - c->first + i;
+    out[i] = c->out + c->outs[at] + channel * out_size;
+    if (c->residual) residual[i] = c->residual + c->residuals[at] + channel * residual_size;
+  }
+  store_tile(sums, scales, &c->finish, c->residual ? residual : 0, out, columns, count);
+}
+
+INLINE void do_workgroup(Convolution *c, i64 last, i64 begin, i64 end) {
+  const i32 *p = c->params;
+  // A panel that stays in L1 together with a few rows is walked for these rows; a larger one is kept and the rows pass by.
+  const i64 at_once = p[QCONV_tiles_inner] ? end - begin : 1;
+  for (i64 t = begin; t < end; t += at_once) {
+    for (i64 row = c->first; row < last; row += TILE_ROWS) {
+      const i64 count = smaller(TILE_ROWS, last - row);
+      i64 group = -1;
+      for (i64 tile = t; tile < t + at_once; tile++) {
+        if (tile / p[QCONV_group_tiles] != group) set_operands(c, group = tile / p[QCONV_group_tiles], row, count);
+        do_tile(c, tile, row, count);
+      }
+    }
+  }
 }
 
 INLINE void convolve(const u8 *input, const u8 *residual, const u8 *blob, u8 *out, i64 x, i64 y) {
   Convolution c;
   c.input = input, c.residual = residual, c.out = out, c.params = (const i32 *)blob;
   const i32 *p = c.params;
-  c.finish = (Finish){as_f32(p[QCONV_residual_multiplier]), as_f32(p[QCONV_low]), as_f32(p[QCONV_high]), p[QCONV_filters],
-                      p[QCONV_out_f32]};
-  const i64 first = x * p[QCONV_block_rows], last = smaller(first + p[QCONV_block_rows], p[QCONV_rows]);
+  const Image in = {p[QCONV_in_offset], p[QCONV_in_step_x], p[QCONV_in_step_y]};
+  const Image result = {p[QCONV_out_offset], p[QCONV_out_step_x], p[QCONV_out_step_y]};
+  const Image other = {p[QCONV_residual_offset], p[QCONV_residual_step_x], p[QCONV_residual_step_y]};
+  c.finish = (Finish){as_f32(p[QCONV_residual_multiplier]), as_f32(p[QCONV_low]), as_f32(p[QCONV_high]), p[QCONV_out_f32],
+                      p[QCONV_residual_f32]};
+  const i64 first = x * p[QCONV_block_rows], last = smaller(first + p[QCONV_block_rows], p[QCONV_rows]), width = p[QCONV_out_width];
   c.first = first;
-  find_pixels(&c, last - first);
+  find_pixels(c.inputs, &in, width, first, last - first);
+  find_pixels(c.outs, &result, width, first, last - first);
+  if (residual) find_pixels(c.residuals, &other, width, first, last - first);
   const i64 begin = y * p[QCONV_block_tiles], end = smaller(begin + p[QCONV_block_tiles], p[QCONV_tiles]);
-  // A panel that stays in L1 together with a few rows is walked for these rows; a larger one is kept and the rows pass by.
-  const i64 outer = p[QCONV_tiles_inner] ? 1 : end - begin;
-  for (i64 t = 0; t < outer; t++) {
-    for (i64 row = first; row < last; row += TILE_ROWS) {
-      const i64 count = smaller(TILE_ROWS, last - row);
-      set_operands(&c, row, count);
-      if (p[QCONV_tiles_inner])
-        for (i64 tile = begin; tile < end; tile++) do_tile(&c, tile, row, count);
-      else
-        do_tile(&c, begin + t, row, count);
-    }
+  if (y == 0) {
+    const i64 channels = p[QCONV_tiles] / p[QCONV_group_tiles] * p[QCONV_filters];
+    const Frame frame = {p[QCONV_frame_top],   p[QCONV_frame_left],        p[QCONV_frame_bottom], p[QCONV_frame_right],
+                         p[QCONV_rows] / width, width, channels * (p[QCONV_out_f32] ? 4 : 1), (u8)p[QCONV_frame_fill]};
+    // A row's frame is filled by the workgroup that has its first pixel.
+    fill_frame(out, &result, &frame, (first + width - 1) / width, (last + width - 1) / width);
   }
+  do_workgroup(&c, last, begin, end);
 }
 
 // IREE passes bare pointers that do not include a binding's offset: each comes as an index of its own, in elements.

@@ -1,33 +1,48 @@
 // The parameters of a quantized convolution, pointwise or fully connected layer, as one constant of 32-bit words; f32 fields hold
 // the bits. `ukernels/params.py` reads the order of the fields from this file: it is the only place where it is written down.
 //
-// The convolution is a matrix product of `rows` output pixels with `filters` columns. A row's operands are `runs` stretches of
-// `run_bytes` consecutive bytes of the padded NHWC input, `run_stride` bytes apart; the first output pixel starts at byte 0.
+// The convolution is a matrix product of `rows` output pixels with the filters. A row's operands are segments of consecutive bytes of the
+// input, in the table at `segments_offset`: each an offset from the pixel's first byte and a length, a multiple of 4. A segment may repeat
+// bytes of the one before it, whose weights are then 0. Offsets and steps are in bytes.
 #ifndef QUANTUNE_QCONV_PARAMS_H_
 #define QUANTUNE_QCONV_PARAMS_H_
 
 #define QCONV_FIELDS(FIELD)                                                                                                        \
   FIELD(rows)                /* output pixels */                                                                                   \
   FIELD(out_width)           /* output pixels in a row of the image */                                                            \
-  FIELD(step_x)              /* input bytes from one output pixel to the next */                                                   \
-  FIELD(step_y)              /* input bytes from one output row to the next */                                                     \
-  FIELD(runs)                                                                                                                      \
-  FIELD(run_bytes)                                                                                                                 \
-  FIELD(run_stride)                                                                                                                \
+  FIELD(in_offset)           /* operands of the first output pixel */                                                              \
+  FIELD(in_step_x)           /* from one output pixel's operands to the next's */                                                  \
+  FIELD(in_step_y)           /* from one output row's operands to the next's */                                                    \
+  FIELD(segments)                                                                                                                  \
+  FIELD(gathered)            /* bytes a segment holds when these are not a multiple of 4: segments are then copied side by side, else 0 */ \
   FIELD(depth)               /* bytes of one row's operands in the order of the weights, a multiple of 4 */                        \
-  FIELD(gathered)            /* 1: operands are first copied side by side, because run_bytes is no multiple of 4 */                \
-  FIELD(filters)             /* output channels */                                                                                 \
-  FIELD(tiles)               /* filters / 16, rounded up */                                                                        \
+  FIELD(filters)             /* output channels of a group */                                                                      \
+  FIELD(group_tiles)         /* filters / 16, rounded up */                                                                        \
+  FIELD(group_bytes)         /* from one group's operands to the next's */                                                         \
+  FIELD(tiles)               /* of all groups */                                                                                   \
   FIELD(block_rows)          /* rows a workgroup (x) does */                                                                       \
   FIELD(block_tiles)         /* tiles a workgroup (y) does */                                                                      \
   FIELD(tiles_inner)         /* 1: all tiles of a few rows before the next rows (small panels), 0: the other way round */          \
+  FIELD(out_offset)          /* the first pixel of the result */                                                                   \
+  FIELD(out_step_x)                                                                                                                \
+  FIELD(out_step_y)                                                                                                                \
   FIELD(out_f32)             /* 1: the result is f32, not u8 */                                                                    \
+  FIELD(frame_top)           /* pixels round the result that are set to frame_fill */                                              \
+  FIELD(frame_left)                                                                                                                \
+  FIELD(frame_bottom)                                                                                                              \
+  FIELD(frame_right)                                                                                                               \
+  FIELD(frame_fill)          /* a byte */                                                                                          \
+  FIELD(residual_offset)     /* the first pixel of the residual */                                                                 \
+  FIELD(residual_step_x)                                                                                                           \
+  FIELD(residual_step_y)                                                                                                           \
+  FIELD(residual_f32)        /* 1: the residual is f32, not u8 */                                                                  \
   FIELD(residual_multiplier) /* f32 */                                                                                             \
   FIELD(low)                 /* f32: clamp of the result */                                                                        \
   FIELD(high)                /* f32 */                                                                                             \
-  FIELD(schedule_offset)     /* byte offset of i32[tiles], each the byte offset of that tile's flush schedule */                   \
-  FIELD(scale_offset)        /* byte offset of f32[tiles][2][16]: multipliers, then offsets */                                     \
-  FIELD(weight_offset)       /* byte offset of s8[tiles][depth / 4][16][4] */
+  FIELD(segments_offset)     /* i32[segments][2]: offset, length */                                                                \
+  FIELD(schedule_offset)     /* i32[tiles], each the byte offset of that tile's flush schedule */                                  \
+  FIELD(scale_offset)        /* f32[tiles][2][16]: multipliers, then offsets */                                                    \
+  FIELD(weight_offset)       /* s8[tiles][depth / 4][16][4] */
 
 #define QCONV_ENUM(name) QCONV_##name,
 enum { QCONV_FIELDS(QCONV_ENUM) QCONV_COUNT };

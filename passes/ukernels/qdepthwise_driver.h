@@ -44,15 +44,16 @@ INLINE void do_pixel(const Depthwise *d, i64 y, i64 x, i64 block) {
     multiply_narrow(pixel, taps, weights, pairs, channels, sums);
   else
     multiply_pixel(pixel, taps, weights, pairs, sums);
-  store_tile(sums, scales, &d->finish, d->residual ? d->residual + at : 0, d->out + at * (d->finish.out_f32 ? 4 : 1),
-             smaller(BLOCK, channels), 1);
+  const u8 *residual = d->residual + at;
+  u8 *out = d->out + at * (d->finish.out_f32 ? 4 : 1);
+  store_tile(sums, scales, &d->finish, d->residual ? &residual : 0, &out, smaller(BLOCK, channels), 1);
 }
 
 INLINE void convolve_depthwise(const u8 *input, const u8 *residual, const u8 *blob, u8 *out, i64 group) {
   const i32 *p = (const i32 *)blob;
   const Depthwise d = {input, residual, out, p,
                        {as_f32(p[QDEPTHWISE_residual_multiplier]), as_f32(p[QDEPTHWISE_low]), as_f32(p[QDEPTHWISE_high]),
-                        p[QDEPTHWISE_channels], p[QDEPTHWISE_out_f32]}};
+                        p[QDEPTHWISE_out_f32], 0}};
   const i64 top = group * p[QDEPTHWISE_block_height], bottom = smaller(top + p[QDEPTHWISE_block_height], p[QDEPTHWISE_height]);
   for (i64 y = top; y < bottom; y++)
     for (i64 block = 0; block < p[QDEPTHWISE_blocks]; block++)

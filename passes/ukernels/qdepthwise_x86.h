@@ -25,5 +25,5 @@ INLINE void multiply_pixel(const u8 *pixel, const i32 *taps, const int16_t *weig
   _mm256_storeu_si256((__m256i *)(sums + 8), _mm256_permute2x128_si256(low, high, 0x31));
 }
 
-#include "store_tile_x86.h"
+#include "store_tile_avx2.h"
 #include "qdepthwise_driver.h"

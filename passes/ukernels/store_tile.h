@@ -2,22 +2,25 @@
 #include "common.h"
 #include "finish.h"
 
-INLINE float finish(i32 sum, float multiplier, float offset, const u8 *residual, const Finish *f) {
-  float v = __builtin_fmaf((float)sum, multiplier, offset);
-  if (residual) v = __builtin_fmaf((float)*residual, f->residual_multiplier, v);
-  v = v < f->low ? f->low : v;
-  return v > f->high ? f->high : v;
+INLINE float residual_value(const u8 *residual, i64 column, const Finish *f) {
+  if (!f->residual_f32) return (float)residual[column];
+  float value;
+  __builtin_memcpy(&value, residual + 4 * column, 4);
+  return value;
 }
 
-OUTLINE void store_tile(const i32 *sums, const float *scales, const Finish *f, const u8 *residual, u8 *out, i64 columns, i64 count) {
-  const i64 filters = f->filters;
+OUTLINE void store_tile(const i32 *sums, const float *scales, const Finish *f, const u8 *const *residual, u8 *const *out, i64 columns,
+                        i64 count) {
   for (i64 i = 0; i < count; i++) {
     for (i64 j = 0; j < columns; j++) {
-      const float v = finish(sums[i * 16 + j], scales[j], scales[16 + j], residual ? residual + i * filters + j : 0, f);
+      float v = __builtin_fmaf((float)sums[i * 16 + j], scales[j], scales[16 + j]);
+      if (residual) v = __builtin_fmaf(residual_value(residual[i], j, f), f->residual_multiplier, v);
+      v = v < f->low ? f->low : v;
+      v = v > f->high ? f->high : v;
       if (f->out_f32)
-        __builtin_memcpy(out + (i * filters + j) * 4, &v, 4);
+        __builtin_memcpy(out[i] + 4 * j, &v, 4);
       else  // the bounds are whole numbers, so rounding after the clamp stays inside
-        out[i * filters + j] = (u8)__builtin_rintf(v);
+        out[i][j] = (u8)__builtin_rintf(v);
     }
   }
 }

@@ -9,7 +9,7 @@
 
 // NO-KERNELS-NOT: hal.
 // NO-KERNELS-NOT: flow.
-// NO-KERNELS: // select-kernels: {"choices": {"conv": "generated code: no kernels for this target"}, "kernels": 0}
+// NO-KERNELS: // select-kernels: {"choices": {"conv": "generated code: no kernel for this target"}, "kernels": 0}
 // NO-KERNELS-NOT: hal.
 // NO-KERNELS-NOT: flow.
 // NO-KERNELS-LABEL: func.func @convolution

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from machines import Call, KernelFault, Machine
 from quantune.graph.model import Layer
 from quantune.numerics.epilogue import Epilogue, contraction_epilogue
-from quantune.passes.ukernels.pack import Geometry, pack_conv, pack_weights, schedules
+from quantune.passes.ukernels.geometry import Geometry, segments
+from quantune.passes.ukernels.pack import pack_conv, pack_weights, schedules
 from quantune.passes.ukernels.pack_depthwise import pack_depthwise
 from quantune.plan.schema import Quantization
 from quantune.reference.layers import accumulate
@@ -176,7 +177,7 @@ def _pack(
     assert geometry.supported, case
     flushes = None
     if machine.isa == "avx2":
-        runs = 1 if geometry.gathered else geometry.runs[0]
-        flushes = schedules(pack_weights(weight, geometry.depth), runs, source.maximum)
+        parts = segments(geometry)
+        flushes = schedules(pack_weights(weight, geometry, parts), parts.steps, source.maximum)
         assert flushes is not None, f"no schedule for {case!r}"
     return pack_conv(geometry, weight, epilogue, flushes)

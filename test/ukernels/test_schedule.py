@@ -131,9 +131,11 @@ def test_every_run_has_a_count_and_its_own_lengths() -> None:
     """Groups never reach across runs, because the kernel moves its row pointers there."""
     packed = np.ones((2, 12, 16, 4), np.int8)
     packed[1] = 63
-    assert schedules(packed, 3, 255) == [bytes([1, 0, 4] * 3), bytes([4, 0, 1, 1, 1, 1] * 3)]
-    assert schedules(np.full((1, 300, 16, 4), 63, np.int8), 1, 255) == [bytes([300 % 256, 1]) + b"\1" * 300]
-    assert schedules(np.full((1, 4, 16, 4), 127, np.int8), 1, 255) is None
+    assert schedules(packed, [4, 4, 4], 255) == [bytes([1, 0, 4] * 3), bytes([4, 0, 1, 1, 1, 1] * 3)]
+    assert schedules(np.full((1, 300, 16, 4), 63, np.int8), [300], 255) == [
+        bytes([300 % 256, 1]) + b"\1" * 300
+    ]
+    assert schedules(np.full((1, 4, 16, 4), 127, np.int8), [4], 255) is None
 
 
 def test_tiles_do_not_shape_each_other() -> None:

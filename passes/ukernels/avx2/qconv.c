@@ -19,13 +19,14 @@ INLINE __m256i broadcast(const u8 *p) {
   return _mm256_set1_epi32(word);
 }
 
-INLINE void multiply_rows(const int rows, const u8 *const *operands, const s8 *w, const u8 *schedule, i64 runs, i64 run_stride, i32 *sums) {
+INLINE void multiply_rows(const int rows, const u8 *const *operands, const s8 *w, const u8 *schedule, const i32 *segment,
+                          const i32 *end_segment, i32 *sums) {
   const u8 *a[TILE_ROWS];
   const __m256i ones = _mm256_set1_epi16(1);
   for (int i = 0; i < rows; i++) a[i] = operands[i];
   for (int i = 0; i < rows * 16; i += 8) store(sums + i, _mm256_setzero_si256());
-  for (; runs; runs--) {
-    i64 k = 0;
+  for (; segment != end_segment; segment += 2) {
+    i64 k = segment[0];
     int groups = schedule[0] | schedule[1] << 8;
     for (schedule += 2; groups; groups--) {
       const i64 end = k + 4 * (i64)*schedule++;
@@ -55,28 +56,26 @@ INLINE void multiply_rows(const int rows, const u8 *const *operands, const s8 *w
           store(sum, _mm256_add_epi32(load(sum), _mm256_madd_epi16(lanes[i][j], ones)));
         }
     }
-    for (int i = 0; i < rows; i++) a[i] += run_stride;
   }
 }
 
 #define ROWS(n)                                                                                                                   \
-  OUTLINE void multiply_##n(const u8 *const *a, const s8 *w, const u8 *s, i64 runs, i64 stride, i32 *sums) {                       \
-    multiply_rows(n, a, w, s, runs, stride, sums);                                                                                \
+  OUTLINE void multiply_##n(const u8 *const *a, const s8 *w, const u8 *s, const i32 *g, const i32 *e, i32 *sums) {                       \
+    multiply_rows(n, a, w, s, g, e, sums);                                                                                \
   }
 ROWS(1) ROWS(2) ROWS(3) ROWS(4) ROWS(5) ROWS(6)
 
-INLINE void multiply_tile(const u8 *const *operands, const s8 *weights, const u8 *schedule, i64 runs, i64 run_bytes, i64 run_stride,
+INLINE void multiply_tile(const u8 *const *operands, const s8 *weights, const u8 *schedule, const i32 *segments, const i32 *end,
                           i64 count, i32 *sums) {
-  (void)run_bytes;  // the schedule's lengths add up to it
   switch (count) {
-    case 6: multiply_6(operands, weights, schedule, runs, run_stride, sums); break;
-    case 5: multiply_5(operands, weights, schedule, runs, run_stride, sums); break;
-    case 4: multiply_4(operands, weights, schedule, runs, run_stride, sums); break;
-    case 3: multiply_3(operands, weights, schedule, runs, run_stride, sums); break;
-    case 2: multiply_2(operands, weights, schedule, runs, run_stride, sums); break;
-    default: multiply_1(operands, weights, schedule, runs, run_stride, sums);
+    case 6: multiply_6(operands, weights, schedule, segments, end, sums); break;
+    case 5: multiply_5(operands, weights, schedule, segments, end, sums); break;
+    case 4: multiply_4(operands, weights, schedule, segments, end, sums); break;
+    case 3: multiply_3(operands, weights, schedule, segments, end, sums); break;
+    case 2: multiply_2(operands, weights, schedule, segments, end, sums); break;
+    default: multiply_1(operands, weights, schedule, segments, end, sums);
   }
 }
 
-#include "../store_tile_x86.h"
+#include "../store_tile_avx2.h"
 #include "../qconv_driver.h"

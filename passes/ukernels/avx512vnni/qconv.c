@@ -15,47 +15,47 @@ INLINE __m512i broadcast(const u8 *p) {
   return _mm512_set1_epi32(word);
 }
 
-INLINE void multiply_rows(const int rows, const u8 *const *operands, const s8 *w, i64 runs, i64 run_bytes, i64 run_stride, i32 *sums) {
+INLINE void multiply_rows(const int rows, const u8 *const *operands, const s8 *w, const i32 *segment, const i32 *end, i32 *sums) {
   const u8 *a[TILE_ROWS];
   __m512i lanes[TILE_ROWS];
   for (int i = 0; i < rows; i++) a[i] = operands[i], lanes[i] = _mm512_setzero_si512();
-  for (; runs; runs--) {
-    i64 k = 0;
+  for (; segment != end; segment += 2) {
+    i64 k = segment[0];
+    const i64 last = k + segment[1];
 #pragma clang loop unroll(disable)
-    while (k != run_bytes) {
+    while (k != last) {
       const __m512i v = _mm512_loadu_si512(w);
       for (int i = 0; i < rows; i++) lanes[i] = _mm512_dpbusd_epi32(lanes[i], broadcast(a[i] + k), v);
       k += 4, w += 64;
       __asm__("" : "+r"(k));  // keeps the row pointers where they are, see avx2/qconv.c
     }
-    for (int i = 0; i < rows; i++) a[i] += run_stride;
   }
   for (int i = 0; i < rows; i++) _mm512_storeu_si512(sums + i * 16, lanes[i]);
 }
 
 #define ROWS(n)                                                                                                                   \
-  OUTLINE void multiply_##n(const u8 *const *a, const s8 *w, i64 runs, i64 bytes, i64 stride, i32 *sums) {                         \
-    multiply_rows(n, a, w, runs, bytes, stride, sums);                                                                            \
+  OUTLINE void multiply_##n(const u8 *const *a, const s8 *w, const i32 *segment, const i32 *end, i32 *sums) {                         \
+    multiply_rows(n, a, w, segment, end, sums);                                                                            \
   }
 ROWS(1) ROWS(2) ROWS(4) ROWS(8) ROWS(12)
 
 // Rows that a smaller count leaves over are computed from the last valid operands: cheaper than a function for every count.
-INLINE void multiply_tile(const u8 *const *operands, const s8 *weights, const u8 *schedule, i64 runs, i64 run_bytes, i64 run_stride,
+INLINE void multiply_tile(const u8 *const *operands, const s8 *weights, const u8 *schedule, const i32 *segments, const i32 *end,
                           i64 count, i32 *sums) {
   (void)schedule;
   const u8 *filled[TILE_ROWS];
   for (i64 i = 0; i < TILE_ROWS; i++) filled[i] = operands[i < count ? i : count - 1];
   if (count > 8)
-    multiply_12(filled, weights, runs, run_bytes, run_stride, sums);
+    multiply_12(filled, weights, segments, end, sums);
   else if (count > 4)
-    multiply_8(filled, weights, runs, run_bytes, run_stride, sums);
+    multiply_8(filled, weights, segments, end, sums);
   else if (count > 2)
-    multiply_4(filled, weights, runs, run_bytes, run_stride, sums);
+    multiply_4(filled, weights, segments, end, sums);
   else if (count == 2)
-    multiply_2(filled, weights, runs, run_bytes, run_stride, sums);
+    multiply_2(filled, weights, segments, end, sums);
   else
-    multiply_1(filled, weights, runs, run_bytes, run_stride, sums);
+    multiply_1(filled, weights, segments, end, sums);
 }
 
-#include "../store_tile_x86.h"
+#include "../store_tile_avx512.h"
 #include "../qconv_driver.h"
