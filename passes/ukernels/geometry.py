@@ -1,7 +1,8 @@
-"""A convolution's window: its size and steps, and the segments of memory that hold one output pixel's operands."""
+"""A convolution's window, and the segments of memory that hold one output pixel's operands."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -87,8 +88,8 @@ class Segments:
 def segments(geometry: Geometry, chunk: int | None = None) -> Segments:
     """A kernel row (or, where its taps lie apart, a tap) is a run of bytes, cut to lengths the kernel takes.
 
-    chunk: the greatest length, a multiple of 4, when all segments must be equally long; else as long as can be. What is left
-    of a run is read together with the bytes before it, so that nothing behind the run is.
+    chunk: the greatest length, a multiple of 4, when all segments must be equally long; else as long as can
+    be. What is left of a run is read together with the bytes before it, so that nothing behind the run is.
     """
     channels = geometry.channels // geometry.groups
     kernel_h, kernel_w = geometry.kernel
@@ -116,7 +117,7 @@ def _cuts(run: int, chunk: int | None) -> list[tuple[int, int]]:
     if chunk is None:
         whole = run // STEP * STEP
         return [(0, whole), *([(run - STEP, STEP)] if whole < run else [])]
-    count = -(-run // chunk)
-    while (length := -(-(-(-run // count)) // STEP) * STEP) > run:
+    count = math.ceil(run / chunk)
+    while (length := math.ceil(math.ceil(run / count) / STEP) * STEP) > run:
         count += 1
     return [(min(i * length, run - length), length) for i in range(count)]

@@ -32,7 +32,7 @@ class Frame:
 
 @dataclass(frozen=True)
 class Placement:
-    """Where a kernel's operands lie. `input`: the pixel (0, 0) of the *padded* image; `output`: inside `frame`."""
+    """Where a kernel's operands lie: `input` is the *padded* image, `output` lies inside `frame`."""
 
     input: Image
     output: Image

@@ -37,7 +37,7 @@ def group_tiles(geometry: Geometry) -> int:
 
 
 def schedules(packed: NDArray[np.int8], steps: Sequence[int], largest: int) -> list[bytes] | None:
-    """Each tile's flush schedule: per segment a 16-bit count and the lengths; None if a step cannot be proved.
+    """Each tile's flush schedule: per segment a 16-bit count and the lengths; None if a step has no proof.
 
     steps: the segments' lengths in steps of 4 operands.
     """
@@ -76,7 +76,7 @@ def pack_conv(
     starts = blob.end + 4 * tiles + np.cumsum([0, *(len(part) for part in order)])[:-1]
     schedule_offset = blob.add(starts.astype("<i4").tobytes() + b"".join(order))
     weight_offset = blob.add(packed.tobytes())
-    header = {
+    header: dict[str, int | float] = {
         "rows": geometry.rows,
         "out_width": geometry.out_width,
         "in_offset": where.input.offset,
