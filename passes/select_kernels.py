@@ -79,7 +79,7 @@ class SelectKernels(Pass):
                 return (
                     "generated code: products of 8-bit weights may overflow 16 bits; 7-bit weights would not"
                 )
-        blob, workgroups = pack_conv(geometry, parts.weight, parts.epilogue, flushes)
+        blob, workgroups = pack_conv(geometry, parts.weight, parts.epilogue, flushes, isa)
         _dispatch(group, parts, "qconv", blob, workgroups, kernels)
         return f"kernel qconv for {isa}"
 

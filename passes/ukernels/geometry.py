@@ -60,11 +60,13 @@ class Segments:
         order: int64 [depth]: the operand (of kernel row, kernel column, channel in order) at each place, or
             -1 where a place repeats an operand or is filled up: its weight is 0.
         gathered: bytes of a segment when these are no multiple of 4, so that segments are copied first; or 0.
+        chunk: the length of all segments, or of the pieces that copied ones are cut to; 0 where it varies.
     """
 
     places: tuple[tuple[tuple[int, int, int], int], ...]
     order: NDArray[np.int64]
     gathered: int = 0
+    chunk: int = 0
 
     @property
     def depth(self) -> int:
@@ -97,9 +99,11 @@ def segments(geometry: Geometry, chunk: int | None = None) -> Segments:
     run = per_run * channels
     starts = [(y, x) for y in range(kernel_h) for x in range(0, kernel_w, per_run)]
     if run < STEP:
-        depth = -(-len(starts) * run // STEP) * STEP
-        order = np.where(np.arange(depth) < len(starts) * run, np.arange(depth), -1)
-        return Segments(tuple(((y, x, 0), run) for y, x in starts), order, gathered=run)
+        operands = len(starts) * run
+        pieces = math.ceil(operands / chunk) if chunk else 1
+        length = math.ceil(math.ceil(operands / pieces) / STEP) * STEP
+        order = np.where(np.arange(pieces * length) < operands, np.arange(pieces * length), -1)
+        return Segments(tuple(((y, x, 0), run) for y, x in starts), order, run, length)
     cuts = _cuts(run, chunk)
     places, order_parts = [], []
     for number, (y, x) in enumerate(starts):
@@ -109,7 +113,7 @@ def segments(geometry: Geometry, chunk: int | None = None) -> Segments:
             operand = np.arange(start, start + length)
             order_parts.append(np.where(operand >= done, operand + number * run, -1))
             done = start + length
-    return Segments(tuple(places), np.concatenate(order_parts))
+    return Segments(tuple(places), np.concatenate(order_parts), chunk=cuts[0][1] if chunk else 0)
 
 
 def _cuts(run: int, chunk: int | None) -> list[tuple[int, int]]:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantune.numerics.epilogue import Epilogue
+from quantune.passes.ukernels import pack_amx
 from quantune.passes.ukernels.geometry import STEP, Geometry, Segments, segments
 from quantune.passes.ukernels.image import Placement
 from quantune.passes.ukernels.params import Blob, bounds
@@ -56,6 +57,7 @@ def pack_conv(
     weight: NDArray[np.int8],
     epilogue: Epilogue,
     flushes: list[bytes] | None,
+    isa: str,
     placement: Placement | None = None,
     residual_f32: bool = False,
 ) -> tuple[bytes, tuple[int, int]]:
@@ -63,10 +65,9 @@ def pack_conv(
 
     flushes: what `schedules` found, or None for kernels that need none. placement: by default dense tensors.
     """
-    parts = segments(geometry)
+    parts = segments(geometry, pack_amx.CHUNK if isa == "amx" else None)
     packed = pack_weights(weight, geometry, parts)
     tiles, panel = len(packed), packed[0].nbytes
-    rows, columns = _blocks(geometry.rows, tiles)
     order = flushes if flushes is not None else [b""] * tiles
     out_size = 4 if epilogue.output is None else 1
     where = placement or geometry.dense(out_size, 4 if residual_f32 else 1)
@@ -76,7 +77,7 @@ def pack_conv(
     starts = blob.end + 4 * tiles + np.cumsum([0, *(len(part) for part in order)])[:-1]
     schedule_offset = blob.add(starts.astype("<i4").tobytes() + b"".join(order))
     weight_offset = blob.add(packed.tobytes())
-    header: dict[str, int | float] = {
+    header: dict[str, int] = {
         "rows": geometry.rows,
         "out_width": geometry.out_width,
         "in_offset": where.input.offset,
@@ -89,16 +90,21 @@ def pack_conv(
         "group_tiles": group_tiles(geometry),
         "group_bytes": geometry.channels // geometry.groups,
         "tiles": tiles,
-        "block_rows": rows,
-        "block_tiles": columns,
-        "tiles_inner": int(panel * tiles <= SMALL_PANEL or bool(parts.gathered)),
         "segments_offset": table_offset,
         "schedule_offset": schedule_offset,
         "scale_offset": scale_offset,
         "weight_offset": weight_offset,
     }
-    header |= where.fields(residual_f32) | bounds(epilogue)
-    return blob.finish(header), (-(-geometry.rows // rows), -(-tiles // columns))
+    if isa == "amx":
+        lines = pack_amx.lines(geometry, parts, where.input, tiles)
+        header |= pack_amx.fields(lines, parts, panel, tiles)
+    else:
+        header |= _fields(geometry.rows, tiles, panel)
+    whole = header["row_tiles"] if isa == "amx" else geometry.rows
+    return blob.finish(header | where.fields(residual_f32) | bounds(epilogue)), (
+        -(-whole // header["block_rows"]),
+        -(-tiles // header["block_tiles"]),
+    )
 
 
 def tiled_scales(epilogue: Epilogue, geometry: Geometry) -> bytes:
@@ -108,6 +114,17 @@ def tiled_scales(epilogue: Epilogue, geometry: Geometry) -> bytes:
     for part, vector in zip(full, (epilogue.multiplier, epilogue.offset), strict=True):
         part[:, : geometry.filters // groups] = np.broadcast_to(vector, geometry.filters).reshape(groups, -1)
     return np.ascontiguousarray(full.reshape(2, groups * tiles, TILE).transpose(1, 0, 2)).tobytes()
+
+
+def _fields(rows: int, tiles: int, panel: int) -> dict[str, int]:
+    """How all but AMX walk: rows and tiles of a workgroup, and in which order."""
+    block_rows, block_tiles = _blocks(rows, tiles)
+    unused = ("copied", "chunk", "tile_rows", "line_length", "line_tiles", "row_tiles", "flat_width")
+    return dict.fromkeys(unused, 0) | {
+        "block_rows": block_rows,
+        "block_tiles": block_tiles,
+        "tiles_inner": int(panel * tiles <= SMALL_PANEL),
+    }
 
 
 def _blocks(rows: int, tiles: int) -> tuple[int, int]:

@@ -20,9 +20,16 @@
   FIELD(group_tiles)         /* filters / 16, rounded up */                                                                        \
   FIELD(group_bytes)         /* from one group's operands to the next's */                                                         \
   FIELD(tiles)               /* of all groups */                                                                                   \
-  FIELD(block_rows)          /* rows a workgroup (x) does */                                                                       \
+  FIELD(block_rows)          /* rows (AMX: tiles of rows) a workgroup (x) does */                                                                 \
   FIELD(block_tiles)         /* tiles a workgroup (y) does */                                                                      \
   FIELD(tiles_inner)         /* 1: all tiles of a few rows before the next rows (small panels), 0: the other way round */          \
+  FIELD(copied)              /* AMX, and so are the next: 1: operands are gathered before the product */                            \
+  FIELD(chunk)               /* bytes of every segment, or of the pieces that gathered operands are cut to */                      \
+  FIELD(tile_rows)           /* pixels of a tile, at most 16 */                                                                    \
+  FIELD(line_length)         /* pixels that lie evenly apart: of an image row, or of the whole image, those between rows included */ \
+  FIELD(line_tiles)          /* line_length / tile_rows, rounded up */                                                             \
+  FIELD(row_tiles)           /* of all lines */                                                                                    \
+  FIELD(flat_width)          /* pixels from one image row to the next in a line */                                                 \
   FIELD(out_offset)          /* the first pixel of the result */                                                                   \
   FIELD(out_step_x)                                                                                                                \
   FIELD(out_step_y)                                                                                                                \

@@ -180,4 +180,4 @@ def _pack(
         parts = segments(geometry)
         flushes = schedules(pack_weights(weight, geometry, parts), parts.steps, source.maximum)
         assert flushes is not None, f"no schedule for {case!r}"
-    return pack_conv(geometry, weight, epilogue, flushes)
+    return pack_conv(geometry, weight, epilogue, flushes, machine.isa)

@@ -102,17 +102,21 @@ class Machine:
 MACHINES = (
     Machine("avx2", "x86_64", ("avx2", "fma")),
     Machine("avx512vnni", "x86_64", ("avx2", "fma", "avx512f", "avx512bw", "avx512vl", "avx512_vnni")),
+    Machine("amx", "x86_64", ("avx512f", "avx512bw", "avx512vl", "amx_tile", "amx_int8")),
     Machine("portable", "x86_64", ("fma",)),
     Machine("portable", "aarch64"),
 )
 
-each_machine = pytest.mark.parametrize(
-    "machine",
-    [
-        pytest.param(m, id=str(m), marks=pytest.mark.skipif(m.missing is not None, reason=m.missing or ""))
-        for m in MACHINES
-    ],
-)
+
+def _each(family: str) -> pytest.MarkDecorator:
+    """Every machine that has kernels of the family; skipped, with the reason, where it is not here."""
+    found = [m for m in MACHINES if bitcode.source(m.isa, family).is_file()]
+    skipped = {m: pytest.mark.skipif(m.missing is not None, reason=m.missing or "") for m in found}
+    return pytest.mark.parametrize("machine", [pytest.param(m, id=str(m), marks=skipped[m]) for m in found])
+
+
+each_machine = _each("qconv")
+each_depthwise_machine = _each("qdepthwise")
 
 
 def _names(family: str) -> tuple[str, str]:

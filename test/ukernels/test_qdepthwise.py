@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from convolutions import FILLS, INFINITY, Convolution, Fill, check
-from machines import Machine, each_machine
+from machines import Machine
+from machines import each_depthwise_machine as each_machine
 
 SAME = Convolution(filters=0, kernel=(3, 3), padding=((1, 1), (1, 1)), weight_bits=8)
 

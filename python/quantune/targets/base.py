@@ -29,6 +29,7 @@ class Target:
     description: str
     avx2: bool = False
     avx512_vnni: bool = False
+    amx: bool = False
     neon: bool = False
     dotprod: bool = False
     i8mm: bool = False
@@ -36,7 +37,9 @@ class Target:
     @property
     def kernel_isas(self) -> tuple[str, ...]:
         """Whose microkernels run here, the best first; empty where only IREE's code generation does."""
-        return ("avx512vnni",) if self.avx512_vnni else ("avx2",) if self.avx2 else ()
+        if self.avx512_vnni:
+            return ("amx", "avx512vnni") if self.amx else ("avx512vnni",)
+        return ("avx2",) if self.avx2 else ()
 
     @property
     def float_mac(self) -> float:

@@ -22,6 +22,7 @@ RELEVANT = (
         "avx512bw",
         "avx512vl",
         "avx512_vnni",
+        "amx_tile",
         "amx_int8",
     ),
     *("asimd", "asimdhp", "asimddp", "i8mm", "sve", "sve2", "bf16"),

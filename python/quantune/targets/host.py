@@ -28,6 +28,7 @@ def detect(machine: cpu.Cpu) -> Target:
             description=f"this machine: {machine.name}",
             avx2=has("avx2") and has("fma"),
             avx512_vnni=vnni,
+            amx=vnni and has("amx_tile") and has("amx_int8"),
         )
     if machine.architecture == "aarch64":
         return Target(

@@ -1,0 +1,86 @@
+"""How AMX walks a convolution's pixels: in tiles of 16, evenly apart in memory or gathered first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from quantune.passes.ukernels.geometry import Geometry, Segments
+from quantune.passes.ukernels.image import Image
+
+ROWS = 16
+CHUNK = 64  # operands that one instruction takes
+GATHER_BYTES = 40 * 1024  # of stack for the operands of two tiles, as in amx/qconv.c
+COPY_COST = 0.25  # copying one tile's operands, in products with one tile of weights
+LARGE_PANEL = 1 << 20  # bytes of weights that do not stay in L2 beside the operands
+WORKGROUPS = 4
+
+
+@dataclass(frozen=True)
+class Lines:
+    """`count` lines of `length` pixels evenly apart, from one image row to the next `flat_width` pixels."""
+
+    count: int
+    length: int
+    flat_width: int
+    copied: bool = False
+
+    @property
+    def rows(self) -> int:
+        """Rows of a tile."""
+        return min(ROWS, self.length)
+
+    @property
+    def tiles(self) -> int:
+        """Tiles of one line."""
+        return -(-self.length // ROWS)
+
+    def cost(self, column_tiles: int) -> float:
+        return self.count * self.tiles * (1 + COPY_COST * self.copied / column_tiles)
+
+
+def lines(geometry: Geometry, parts: Segments, image: Image, column_tiles: int) -> Lines:
+    """The cheapest way to walk.
+
+    Row by row wastes what a row lacks to a multiple of 16. The whole image as one line computes the pixels
+    between two rows too. Gathering wastes neither, but copies.
+    """
+    height, width = geometry.out_height, geometry.out_width
+    copied = Lines(1, geometry.rows, width, copied=True)
+    if parts.gathered:
+        return copied
+    ways = [Lines(height, width, width)]
+    flat, odd = divmod(geometry.strides[0] * image.step_y, geometry.strides[1] * image.step_x)
+    if not odd and flat >= width:
+        ways.append(Lines(1, (height - 1) * flat + width, flat))
+    if 2 * ROWS * parts.depth <= GATHER_BYTES:
+        ways.append(copied)
+    return min(ways, key=lambda way: way.cost(column_tiles))
+
+
+def blocks(row_tiles: int, column_tiles: int) -> tuple[int, int]:
+    """(tiles of rows, tiles of columns) of a workgroup, even so that they pair up."""
+    groups = min(WORKGROUPS, max(1, row_tiles // 2))
+    rows = _even(row_tiles, groups)
+    across = -(-WORKGROUPS // -(-row_tiles // rows))
+    return rows, _even(column_tiles, min(across, max(1, column_tiles // 2)))
+
+
+def _even(count: int, parts: int) -> int:
+    return -(-count // parts // 2) * 2
+
+
+def fields(found: Lines, parts: Segments, panel_bytes: int, column_tiles: int) -> dict[str, int]:
+    """The fields that only AMX reads, and those it reads in its own way."""
+    rows, columns = blocks(found.count * found.tiles, column_tiles)
+    return {
+        "copied": int(found.copied),
+        "chunk": parts.chunk,
+        "tile_rows": found.rows,
+        "line_length": found.length,
+        "line_tiles": found.tiles,
+        "row_tiles": found.count * found.tiles,
+        "flat_width": found.flat_width,
+        "block_rows": rows,
+        "block_tiles": columns,
+        "tiles_inner": int(found.copied or panel_bytes * column_tiles <= LARGE_PANEL),
+    }
