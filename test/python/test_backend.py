@@ -7,6 +7,7 @@ import signal
 import subprocess
 import threading
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,10 @@ import pytest
 
 from quantune import targets
 from quantune.backend import benchmark, compiler, dispatches, emulation, signature
+from quantune.backend.contender import CompiledModule, Ready
 from quantune.backend.runner import EmulatedArmRunner, HostRunner, Runner
 from quantune.errors import QuantuneError
+from quantune.progress import Silent
 
 ROWS, INNER, COLUMNS = 5, 37, 18
 
@@ -310,32 +313,105 @@ def test_signature_refuses_what_arrays_cannot_hold() -> None:
 # Timing
 
 
+class Rounds(Silent):
+    """Counts the rounds that a benchmark reports, one number for each count of threads."""
+
+    def __init__(self) -> None:
+        self.counts: list[int] = []
+
+    def start(self, step: str, total: int | None = None) -> None:
+        self.counts.append(0)
+
+    def advance(self, amount: int = 1) -> None:
+        self.counts[-1] += amount
+
+
 def test_benchmark_rows(modules: Path) -> None:
-    entries = [
-        benchmark.BenchEntry("toy", "iree", "fp32", modules / "float-host.vmfb", float_inputs()),
-        benchmark.BenchEntry("toy", "quantune", "int8", modules / "integer-host.vmfb", integer_inputs()),
+    contenders = [
+        CompiledModule("toy", "iree", "fp32", modules / "float-host.vmfb", float_inputs()),
+        CompiledModule("toy", "quantune", "int8", modules / "integer-host.vmfb", integer_inputs()),
     ]
-    heard: list[int] = []
-    rows = benchmark.benchmark(entries, threads=1, rounds=3, progress=heard.append)
-    assert heard == [1, 2, 3]
-    assert [(row.system, row.variant) for row in rows] == [("iree", "fp32"), ("quantune", "int8")]
-    for row, entry in zip(rows, entries, strict=True):
+    heard = Rounds()
+    rows = benchmark.benchmark(contenders, threads=(1, 2), rounds=3, progress=heard)
+    assert heard.counts == [3, 3]
+    names = [("iree", "fp32"), ("quantune", "int8")]
+    assert [(row.threads, row.system, row.variant) for row in rows] == [
+        (n, *name) for n in (1, 2) for name in names
+    ]
+    for row, contender in zip(rows, contenders * 2, strict=True):
         assert 0 < row.minimum_ms <= row.latency_ms
         assert row.spread_ms >= 0
-        assert row.size_bytes == entry.vmfb.stat().st_size
+        assert row.size_bytes == contender.vmfb.stat().st_size
     document = benchmark.to_json(rows)
     assert set(document) == {"cpu", "versions", "rows"}
-    keys = {"model", "system", "variant", "threads", "latency_ms", "spread_ms", "size_bytes"}
+    keys = {"model", "system", "variant", "threads", "latency_ms", "spread_ms", "size_bytes", "settings"}
     assert keys <= set(document["rows"][0])
     assert document["versions"]["iree-base-runtime"]
     assert document["cpu"]["cores"] >= 1
 
 
 def test_benchmark_stops_when_its_time_is_over(modules: Path) -> None:
-    entry = benchmark.BenchEntry("toy", "iree", "fp32", modules / "float-host.vmfb", float_inputs())
-    heard: list[int] = []
-    benchmark.benchmark([entry], rounds=1000, budget_seconds=0, progress=heard.append)
-    assert len(heard) == benchmark.FEWEST_ROUNDS
+    contender = CompiledModule("toy", "iree", "fp32", modules / "float-host.vmfb", float_inputs())
+    heard = Rounds()
+    benchmark.benchmark([contender], rounds=1000, budget_seconds=0, progress=heard)
+    assert heard.counts == [benchmark.FEWEST_ROUNDS]
+
+
+@dataclass(frozen=True)
+class Written:
+    """A contender whose calls write its name down; a call lasts as long as a whole turn."""
+
+    variant: str
+    calls: list[tuple[str, int]]
+    model: str = "toy"
+    system: str = "paper"
+    size_bytes: int = 1
+
+    def load(self, threads: int) -> Ready:
+        def call() -> None:
+            self.calls.append((self.variant, threads))
+            time.sleep(benchmark.TURN_SECONDS)
+
+        return Ready(call, {"threads": str(threads)})
+
+
+def test_contenders_take_turns() -> None:
+    """Two calls each to warm up, then A B C A B C, for one count of threads after the other."""
+    calls: list[tuple[str, int]] = []
+    rows = benchmark.benchmark([Written(name, calls) for name in "ABC"], threads=(2, 1), rounds=2)
+    order = [[(name, threads) for name in "AABBCC" + "ABC" * 2] for threads in (2, 1)]
+    assert calls == order[0] + order[1]
+    assert [(row.variant, row.threads, row.settings) for row in rows] == [
+        (name, threads, {"threads": str(threads)}) for threads in (2, 1) for name in "ABC"
+    ]
+
+
+def test_a_contender_that_fails_is_named() -> None:
+    class Broken(Written):
+        def load(self, threads: int) -> Ready:
+            def call() -> None:
+                raise RuntimeError("out of paper\nand more")
+
+            return Ready(call)
+
+    with pytest.raises(QuantuneError, match=r"^paper A of toy failed while running: out of paper$"):
+        benchmark.benchmark([Broken("A", [])])
+
+
+def test_the_next_turn_waits_for_spinning_threads() -> None:
+    """A thread that burns a core after the call is over has stopped when the next contender is timed."""
+    until = [0.0]
+
+    def spin() -> None:
+        while time.perf_counter() < until[0]:
+            pass
+
+    until[0] = time.perf_counter() + 0.05
+    thread = threading.Thread(target=spin)
+    thread.start()
+    benchmark._settle()
+    assert time.perf_counter() >= until[0]
+    thread.join()
 
 
 def test_dispatches_are_named_and_counted(modules: Path) -> None:

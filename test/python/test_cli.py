@@ -162,11 +162,13 @@ def test_bench_says_in_words_what_is_slower(place: Path, call: Call, monkeypatch
     """With invented latencies, since nothing may depend on times."""
     from quantune.job.job import Job
 
-    def invented(job: Job, variants: list[str], threads: int, iree: bool, rounds: int) -> dict[str, Any]:
+    def invented(
+        job: Job, variants: list[str], threads: tuple[int, ...], iree: bool, rounds: int, peers: object
+    ) -> dict[str, Any]:
         latencies = {"fp32": 10.0, "int8": 12.0, "v2": 5.0}
-        row = {"model": job.model.name, "system": "quantune", "threads": threads, "size_bytes": 1}
+        row = {"model": job.model.name, "system": "quantune", "threads": threads[0], "size_bytes": 1}
         rows = [row | {"variant": v, "latency_ms": latencies[v], "spread_ms": 0.1} for v in variants]
-        return {"cpu": {"name": "made up", "features": [], "cores": threads}, "versions": {}, "rows": rows}
+        return {"cpu": {"name": "made up", "features": [], "cores": 1}, "versions": {}, "rows": rows}
 
     monkeypatch.setattr(Job, "benchmark", invented)
     found = call("bench", place / "out", "--threads", 2)

@@ -5,39 +5,36 @@ from __future__ import annotations
 import importlib.metadata
 import platform
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from quantune.backend import device
+from quantune.backend.contender import Contender, Ready
 from quantune.errors import QuantuneError
+from quantune.progress import Progress, Silent
 from quantune.targets import cpu
 
-PACKAGES = ("quantune", "iree-base-compiler", "iree-base-runtime", "torch-mlir", "torch", "numpy")
+PACKAGES = (
+    *("quantune", "iree-base-compiler", "iree-base-runtime", "torch-mlir", "torch", "numpy"),
+    *("onnx", "onnxruntime", "openvino"),
+)
 
 # A turn is long enough to be timed well, and starts with an untimed call that refills the caches which the
 # other modules emptied: a deployed model has them to itself. Beside a slow call, a refill is nothing.
 TURN_SECONDS = 0.05
 FEWEST_ROUNDS = 5
-
-
-@dataclass(frozen=True)
-class BenchEntry:
-    """One module to time: `system` is quantune or iree, `variant` is fp32, int8, v2, …"""
-
-    model: str
-    system: str
-    variant: str
-    vmfb: Path
-    inputs: Sequence[np.ndarray]
+NAP_SECONDS = 0.002
+LONGEST_SPIN = 100  # naps
 
 
 @dataclass(frozen=True)
 class BenchRow:
-    """Milliseconds a call: median, interquartile range and minimum over all calls; and the module's size."""
+    """Milliseconds a call: median, interquartile range and minimum over all calls; and the module's size.
+
+    `settings`: what the system was told that its figures depend on.
+    """
 
     model: str
     system: str
@@ -47,27 +44,25 @@ class BenchRow:
     spread_ms: float
     minimum_ms: float
     size_bytes: int
+    settings: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass
 class _Timed:
-    """A loaded module with its arguments on the device and the seconds of its calls so far."""
+    """A loaded contender and the seconds of its calls so far."""
 
-    entry: BenchEntry
-    loaded: device.Loaded
-    arguments: Any
+    contender: Contender
+    ready: Ready
     typical: float = 0.0
     seconds: list[float] = field(default_factory=list)
 
     def call(self) -> float:
-        # Arguments stay on the device, results are allocated anew, as in iree-benchmark-module. What Python
-        # adds is lost in the noise: 63.2 ms against 63.8 ms there for ResNet18, 16 us against 17 us for a
-        # 64x64x128 matmul.
         started = time.perf_counter()
-        self.loaded.call(self.arguments)
+        self.ready.call()
         return time.perf_counter() - started
 
     def turn(self) -> None:
+        _settle()
         if self.typical < TURN_SECONDS:
             self.call()
         for _ in range(max(1, int(TURN_SECONDS / self.typical))):
@@ -76,39 +71,68 @@ class _Timed:
     def row(self, threads: int) -> BenchRow:
         low, median, high = (float(v) for v in np.percentile(self.seconds, (25, 50, 75)) * 1e3)
         return BenchRow(
-            model=self.entry.model,
-            system=self.entry.system,
-            variant=self.entry.variant,
+            model=self.contender.model,
+            system=self.contender.system,
+            variant=self.contender.variant,
             threads=threads,
             latency_ms=median,
             spread_ms=high - low,
             minimum_ms=min(self.seconds) * 1e3,
-            size_bytes=self.entry.vmfb.stat().st_size,
+            size_bytes=self.contender.size_bytes,
+            settings=dict(self.ready.settings),
         )
 
 
 def benchmark(
-    entries: Sequence[BenchEntry],
-    threads: int = 1,
+    contenders: Sequence[Contender],
+    threads: Sequence[int] = (1,),
     rounds: int = 20,
     budget_seconds: float = 60.0,
-    progress: Callable[[int], None] | None = None,
+    progress: Progress | None = None,
 ) -> list[BenchRow]:
-    """Times modules in one process, taking turns (A B C A B C …), so that clock drift hits all alike.
+    """Times contenders in one process, taking turns (A B C A B C …), so that clock drift hits all alike.
 
-    Stops after `rounds`, or earlier when `budget_seconds` are over and each had five turns. `progress` hears
-    the number of rounds done. Raises QuantuneError if a module does not load or its inputs do not fit.
+    Only what computes on as many threads is compared, so each count of `threads` has rounds of its own, and
+    the network need not be loaded for all counts at once. Stops after `rounds`, or earlier when
+    `budget_seconds` (for each count) are over and each contender had five turns.
+    Raises QuantuneError if one does not load or its inputs do not fit.
     """
-    timed = [_load(entry, threads) for entry in entries]
+    listener = progress or Silent()
+    rows: list[BenchRow] = []
+    for count in threads:
+        listener.start(f"timing {len(contenders)} modules on {count} thread{'s' * (count > 1)}", rounds)
+        try:
+            rows += _measure(contenders, count, rounds, budget_seconds, listener)
+        finally:
+            listener.finish()
+    return rows
+
+
+def _measure(
+    contenders: Sequence[Contender], threads: int, rounds: int, budget_seconds: float, progress: Progress
+) -> list[BenchRow]:
+    timed = [_load(contender, threads) for contender in contenders]
     started = time.perf_counter()
     for done in range(rounds):
         if done >= FEWEST_ROUNDS and time.perf_counter() - started > budget_seconds:
             break
         for module in timed:
             module.turn()
-        if progress is not None:
-            progress(done + 1)
+        progress.advance()
     return [module.row(threads) for module in timed]
+
+
+def _settle() -> None:
+    """Waits until the threads of the turn before are asleep.
+
+    Some runtimes' workers spin for tens of milliseconds in case another call comes, on the cores that the
+    next contender needs.
+    """
+    for _ in range(LONGEST_SPIN):
+        before = time.process_time()
+        time.sleep(NAP_SECONDS)
+        if time.process_time() - before < NAP_SECONDS / 4:
+            return
 
 
 def to_json(rows: Sequence[BenchRow]) -> dict[str, Any]:
@@ -133,12 +157,12 @@ def versions() -> dict[str, str]:
     return found
 
 
-def _load(entry: BenchEntry, threads: int) -> _Timed:
-    loaded = device.Loaded(entry.vmfb, threads)
-    timed = _Timed(entry, loaded, loaded.upload(entry.inputs))
+def _load(contender: Contender, threads: int) -> _Timed:
+    timed = _Timed(contender, contender.load(threads))
     try:
         timed.call()
         timed.typical = timed.call()
     except RuntimeError as error:
-        raise QuantuneError(f"{entry.vmfb} failed while running: {error}") from error
+        name = f"{contender.system} {contender.variant} of {contender.model}"
+        raise QuantuneError(f"{name} failed while running: {str(error).splitlines()[0]}") from error
     return timed

@@ -13,6 +13,7 @@ from quantune.cli.output import Output
 from quantune.errors import QuantuneError
 
 if TYPE_CHECKING:
+    from quantune.backend.contender import Contender
     from quantune.job import Job
     from quantune.job.folder import JobOptions
     from quantune.job.modules import Built
@@ -95,17 +96,24 @@ def make_plan(job: Job, strategy: str, menu: Sequence[int] | None, max_drop_db: 
 
 
 def benchmarked(
-    job: Job, variants: Sequence[str], threads: int, rounds: int, iree: bool, profile: bool
+    job: Job,
+    variants: Sequence[str],
+    threads: Sequence[int],
+    rounds: int,
+    iree: bool,
+    profile: bool,
+    peers: Sequence[Contender] = (),
 ) -> dict[str, Any]:
     """The sections "benchmark" and "dispatches" of the metrics.
 
-    Dispatches are profiled when asked for, and where a quantized variant turns out slower than fp32: then
-    the verdicts name what costs it.
+    Dispatches are profiled when asked for, and where a quantized variant turns out slower than fp32, or the
+    fastest slower than a peer: then the verdicts name what costs it.
     """
-    found = job.benchmark(variants, threads, iree, rounds)
-    ours = {row["variant"]: row["latency_ms"] for row in found["rows"] if row["system"] == "quantune"}
-    slower = [name for name, latency in ours.items() if latency > ours["fp32"]]
-    chosen = list(ours) if profile else ["fp32", *slower] if slower else []
+    from quantune.report.verdicts import slow_variants
+
+    found = job.benchmark(variants, threads, iree, rounds, peers)
+    slow = slow_variants({"benchmark": found})
+    chosen = list(dict.fromkeys(("fp32", *variants))) if profile else ["fp32", *slow] if slow else []
     return {"benchmark": found, "dispatches": {name: _dispatches(job, name) for name in chosen}}
 
 

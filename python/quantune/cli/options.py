@@ -154,6 +154,25 @@ def parse_variants(text: str | None) -> tuple[str, ...] | None:
     return tuple(dict.fromkeys(one_of(part.strip(), VARIANTS, "variant") for part in text.split(",")))
 
 
+def parse_threads(text: str) -> tuple[int, ...]:
+    """'1,2' → (1, 2)."""
+    parts = [part.strip() for part in text.split(",")]
+    if not all(re.fullmatch(r"[1-9]\d{0,3}", part) for part in parts):
+        raise QuantuneError(f"--threads is a number of at least 1, or a list such as 1,2, not {text!r}")
+    return tuple(dict.fromkeys(int(part) for part in parts))
+
+
+def parse_peers(text: str | None) -> tuple[str, ...]:
+    """'openvino,onnxruntime' → both, once it is clear that they are installed; None means none."""
+    from quantune.peers import PEERS, check_installed
+
+    if text is None:
+        return ()
+    peers = tuple(dict.fromkeys(one_of(part.strip(), PEERS, "peer") for part in text.split(",")))
+    check_installed(peers)
+    return peers
+
+
 def switched_on(value: str) -> bool:
     """on → True, off → False."""
     return one_of(value, ("on", "off"), "value of --kernels") == "on"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,7 @@ from quantune.errors import QuantuneError
 from quantune.graph.extract import extract
 from quantune.graph.model import Graph
 from quantune.ingress.from_mlir import check_signature, import_mlir
-from quantune.ingress.model import Model
+from quantune.ingress.model import Model, safe_name
 from quantune.ir.session import Workspace
 from quantune.ir.values import main_function, shape, terminator
 from quantune.passes.base import run
@@ -89,9 +89,9 @@ _Route = Callable[[Workspace, str, Path | None, Shape | None], _Imported]
 
 def _route(spec: str) -> _Route:
     if spec.startswith("zoo:"):
-        return _from_zoo
+        return _from_module
     if re.search(r"\.py:\w+$", spec):
-        return _from_factory
+        return _from_module
     if spec.endswith(".py"):
         raise QuantuneError(f"{spec}: say which function of the file makes the model, as in {spec}:factory")
     if spec.endswith((".pt", ".pth", ".safetensors", ".ckpt")):
@@ -102,50 +102,17 @@ def _route(spec: str) -> _Route:
     return routes[Path(spec).suffix]
 
 
-def _from_zoo(workspace: Workspace, spec: str, weights: Path | None, shape: Shape | None) -> _Imported:
+def _from_module(workspace: Workspace, spec: str, weights: Path | None, shape: Shape | None) -> _Imported:
     import torch
 
-    from quantune import zoo
     from quantune.ingress import from_torch
-    from quantune.ingress.state import load_weights, release
+    from quantune.ingress.state import release
+    from quantune.ingress.torch_module import load_torch
 
-    name = spec.removeprefix("zoo:")
-    if weights is None:
-        module, entry, trained = zoo.load(name)
-    else:
-        entry, trained = zoo.entry(name), True
-        module = entry.factory()
-        load_weights(module, weights)
-    preprocessing = entry.preprocessing
-    if shape is not None:
-        preprocessing = replace(preprocessing, size=(_checked(shape)[1], _checked(shape)[2]))
-    imported = from_torch.import_torch(
-        workspace, module, torch.zeros(1, *_checked(shape or entry.input_shape))
-    )
-    release(module)
-    return _Imported(name, imported, preprocessing, trained)
-
-
-def _from_factory(workspace: Workspace, spec: str, weights: Path | None, shape: Shape | None) -> _Imported:
-    import torch
-
-    from quantune.ingress import factory, from_torch
-    from quantune.ingress.state import load_weights, looks_untrained, release
-
-    path, _, function = spec.rpartition(":")
-    built = factory.build(Path(path), function)
-    if weights is not None:
-        load_weights(built.module, weights)
-    wanted = _checked(shape) if shape is not None else built.input_shape
-    if wanted is None:
-        raise QuantuneError(f"{spec} does not say its input's shape; write INPUT_SHAPE = (C, H, W) in {path}")
-    preprocessing = built.preprocessing
-    if preprocessing is not None and preprocessing.shape != wanted:
-        preprocessing = replace(preprocessing, size=(wanted[1], wanted[2]))
-    trained = weights is not None or not looks_untrained(built.module)
-    imported = from_torch.import_torch(workspace, built.module.float(), torch.zeros(1, *wanted))
-    release(built.module)
-    return _Imported(_safe(f"{Path(path).stem}-{function}"), imported, preprocessing, trained)
+    found = load_torch(spec, weights, shape)
+    imported = from_torch.import_torch(workspace, found.module, torch.zeros(1, *found.input_shape))
+    release(found.module)
+    return _Imported(found.name, imported, found.preprocessing, found.trained)
 
 
 def _from_program(workspace: Workspace, spec: str, weights: Path | None, shape: Shape | None) -> _Imported:
@@ -154,27 +121,17 @@ def _from_program(workspace: Workspace, spec: str, weights: Path | None, shape: 
     _no_weights(spec, weights)
     program = archive.load_program(Path(spec))
     archive.input_shape(program, spec)
-    return _Imported(_safe(Path(spec).stem), from_torch.import_program(workspace, program))
+    return _Imported(safe_name(Path(spec).stem), from_torch.import_program(workspace, program))
 
 
 def _from_mlir(workspace: Workspace, spec: str, weights: Path | None, shape: Shape | None) -> _Imported:
     _no_weights(spec, weights)
-    return _Imported(_safe(Path(spec).stem), import_mlir(workspace, Path(spec)))
+    return _Imported(safe_name(Path(spec).stem), import_mlir(workspace, Path(spec)))
 
 
 def _no_weights(spec: str, weights: Path | None) -> None:
     if weights is not None:
         raise QuantuneError(f"{spec} carries its own weights; leave out --weights {weights}")
-
-
-def _checked(shape: Shape) -> tuple[int, int, int]:
-    from quantune.ingress.factory import checked_shape
-
-    return checked_shape(shape, "the input shape")
-
-
-def _safe(name: str) -> str:
-    return re.sub(r"[^\w@.+-]+", "_", name)
 
 
 def _write(module: ir.Module, path: Path) -> None:

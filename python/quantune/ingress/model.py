@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,6 +10,11 @@ from typing import Any
 
 from quantune.data.preprocessing import Preprocessing
 from quantune.graph.model import Graph
+
+
+def safe_name(name: str) -> str:
+    """The name with everything replaced that file names should not have."""
+    return re.sub(r"[^\w@.+-]+", "_", name)
 
 
 @dataclass(frozen=True)

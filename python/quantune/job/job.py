@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from quantune.backend.benchmark import BenchEntry, benchmark, to_json
+from quantune.backend.benchmark import benchmark, to_json
 from quantune.backend.compiler import IREE_BEST_FLAGS, IREE_DEFAULT_FLAGS, compile_module
+from quantune.backend.contender import CompiledModule, Contender
 from quantune.backend.runner import HostRunner
 from quantune.calibration import observers
 from quantune.calibration.collect import collect
@@ -154,25 +156,25 @@ class Job:
         return found
 
     def benchmark(
-        self, variants: Sequence[str], threads: int = 1, iree: bool = True, rounds: int = 20
+        self,
+        variants: Sequence[str],
+        threads: Sequence[int] = (1,),
+        iree: bool = True,
+        rounds: int = 20,
+        peers: Sequence[Contender] = (),
     ) -> dict[str, Any]:
-        """Interleaved latencies of the variants and of plain IREE: {"cpu", "versions", "rows"}."""
+        """Interleaved latencies of the variants, plain IREE and peers: {"cpu", "versions", "rows"}."""
         self._needs_host("benchmark")
-        image = np.ascontiguousarray(next(iter(self.calibration)).image)
-        entries = [
-            BenchEntry(self.model.name, "quantune", name, self.variant_path(name), [image])
-            for name in dict.fromkeys(["fp32", *variants])
-        ]
+        files = [("quantune", name, self.variant_path(name)) for name in dict.fromkeys(["fp32", *variants])]
         if iree:
-            entries += [
-                BenchEntry(self.model.name, "iree", name, path, [image])
-                for name, path in self.baselines().items()
-            ]
-        self.progress.start(f"benchmarking {len(entries)} modules, {threads} thread(s)")
-        try:
-            return to_json(benchmark(entries, threads, rounds=rounds))
-        finally:
-            self.progress.finish()
+            files += [("iree", name, path) for name, path in self.baselines().items()]
+        image = self.example()
+        own = [CompiledModule(self.model.name, *file, inputs=[image]) for file in files]
+        return to_json(benchmark([*own, *peers], threads, rounds, progress=self.progress))
+
+    def example(self) -> NDArray[np.float32]:
+        """The first calibration image, f32 [1, C, H, W]: what is timed."""
+        return np.ascontiguousarray(next(iter(self.calibration)).image)
 
     def variant_path(self, variant: str) -> Path:
         """Raises QuantuneError when the variant has not been built."""

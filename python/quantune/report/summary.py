@@ -6,7 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from quantune.peers import PEERS
+
 FLOAT = "fp32"
+NAMES = {"iree": "IREE", **PEERS}
+"""System → what people call it; ours needs no name."""
 
 
 @dataclass(frozen=True)
@@ -14,6 +18,7 @@ class Row:
     """One module. Fractions for top1 and agreement; None means not measured.
 
     `speedup` and `smaller` are ratios to the float module: above 1 is faster, smaller.
+    `instruction_set`: of a peer, where it is not simply this CPU's.
     """
 
     model: str
@@ -29,16 +34,22 @@ class Row:
     size_bytes: int | None = None
     speedup: float | None = None
     smaller: float | None = None
+    instruction_set: str | None = None
 
     @property
     def label(self) -> str:
         if self.system == "quantune":
             return self.variant
-        return f"{'IREE' if self.system == 'iree' else self.system} {self.variant}"
+        limit = f" ({self.instruction_set})" if self.instruction_set else ""
+        return f"{NAMES.get(self.system, self.system)} {self.variant}{limit}"
 
     @property
     def is_ours(self) -> bool:
         return self.system == "quantune"
+
+    @property
+    def is_peer(self) -> bool:
+        return self.system in PEERS
 
     @property
     def is_quantized(self) -> bool:
@@ -73,6 +84,7 @@ def summary_rows(metrics: dict[str, Any]) -> list[Row]:
             latency_ms=row.get("latency_ms"),
             spread_ms=row.get("spread_ms"),
             size_bytes=row.get("size_bytes"),
+            instruction_set=(row.get("settings") or {}).get("instruction_set"),
         )
         for row in timed
     ]

@@ -27,24 +27,30 @@ class Verdict:
 
 
 def judge(metrics: dict[str, Any]) -> list[Verdict]:
-    """Every quantized variant: its speed against the float module and IREE, then its accuracy and size."""
+    """Every quantized variant: its speed against the float module and IREE, then its accuracy and size.
+
+    Peers are what the fastest quantized variant has to beat; our float module is compared with theirs.
+    """
     rows = summary_rows(metrics)
     groupings = groups(rows)
     models = {row.model for row in rows}
     work = costs(metrics)
     found: list[Verdict] = []
-    quantized = {(row.model, row.variant): row for row in rows if row.is_quantized}
-    # What the strategy chose comes first; otherwise the order of the table.
-    for row in sorted(quantized.values(), key=lambda row: row.variant != metrics.get("strategy")):
+    ours = {(row.model, row.variant): row for row in rows if row.is_ours}
+    # What the strategy chose comes first, the float module last; otherwise the order of the table.
+    for row in sorted(
+        ours.values(), key=lambda row: (row.variant == FLOAT, row.variant != metrics.get("strategy"))
+    ):
         # Dispatches were profiled for the model of this metrics.json, not for others in the same benchmark.
-        ours = len(models) == 1 or row.model == model_name(metrics)
+        profiled = len(models) == 1 or row.model == model_name(metrics)
         for group in groupings:
             for timed in group:
-                if (timed.model, timed.label, timed.system) == (row.model, row.label, row.system):
-                    speed = _speed(timed, group, work if ours else [])
+                if timed.is_ours and (timed.model, timed.variant) == (row.model, row.variant):
+                    speed = _speed(timed, group, work if profiled else [])
                     found += _prefixed(_prefix(timed, groupings), speed)
-        prefix = _prefix(replace(row, threads=None), groupings)
-        found += _prefixed(prefix, _accuracy(row, metrics) + _size(row, rows))
+        if row.is_quantized:
+            prefix = _prefix(replace(row, threads=None), groupings)
+            found += _prefixed(prefix, _accuracy(row, metrics) + _size(row, rows))
     if all(row.latency_ms is None for row in rows):
         found += [
             Verdict(str(line), "neutral") for line in section(metrics, "benchmark").get("verdicts") or []
@@ -57,20 +63,50 @@ def verdicts(metrics: dict[str, Any]) -> list[str]:
     return [verdict.text for verdict in judge(metrics)]
 
 
+def slow_variants(metrics: dict[str, Any]) -> list[str]:
+    """Quantized variants slower than what `judge` compares them with, plain IREE excepted."""
+    return list(
+        dict.fromkeys(
+            row.variant
+            for group in groups(summary_rows(metrics))
+            for row in group
+            if row.is_quantized
+            and any(_slower(row, other) for other in _rivals(row, group) if other.system != "iree")
+        )
+    )
+
+
+def _rivals(row: Row, group: Sequence[Row]) -> list[Row]:
+    """What a module of ours is compared with: of the same model, on as many threads."""
+    timed = [other for other in group if other.latency_ms]
+    peers = [other for other in timed if other.is_peer]
+    if not row.is_quantized:
+        return [other for other in peers if other.variant == FLOAT]
+    reference = baseline(timed, row)
+    quantized = [other for other in timed if other.is_quantized]
+    fastest = min(quantized, key=lambda other: other.latency_ms or 0.0, default=row)
+    return [
+        *([reference] if reference is not None else []),
+        *(other for other in timed if not other.is_ours and not other.is_peer),
+        *(peers if row == fastest else []),
+    ]
+
+
+def _slower(row: Row, other: Row) -> bool:
+    return (row.latency_ms or 0) > (other.latency_ms or 0)
+
+
 def _speed(row: Row, group: Sequence[Row], work: Sequence[Cost]) -> list[Verdict]:
     """One verdict for each module that beats the variant, one for all that it beats."""
     if row.latency_ms is None:
         return []
-    reference = baseline(group, row)
-    others = [other for other in group if not other.is_ours and other.latency_ms]
-    if reference is not None and reference.latency_ms:
-        others.insert(0, reference)
-    slower = [other for other in others if (row.latency_ms or 0) > (other.latency_ms or 0)]
+    others = _rivals(row, group)
+    slower = [other for other in others if _slower(row, other)]
     found = []
     for index, other in enumerate(slower):
         tone: Tone = "neutral" if _unsure(row, other) else "bad"
         verdict = Verdict(f"{row.label} is SLOWER than {_against(row, other)}.", tone)
-        found.append(verdict if index else _because(verdict, row.variant, work))
+        found.append(verdict if index or not row.is_quantized else _because(verdict, row.variant, work))
     if faster := [other for other in others if other not in slower]:
         tone = "neutral" if any(_unsure(row, other) for other in faster) else "good"
         claims = [f"{_gain(row, other)} {_against(row, other)}" for other in faster]
