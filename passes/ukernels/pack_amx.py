@@ -9,10 +9,11 @@ from quantune.passes.ukernels.image import Image
 
 ROWS = 16
 CHUNK = 64  # operands that one instruction takes
-GATHER_BYTES = 40 * 1024  # of stack for the operands of two tiles, as in amx/qconv.c
-COPY_COST = 0.25  # copying one tile's operands, in products with one tile of weights
+GATHER_BYTES = 40 * 1024  # of stack for the operands of a product, as in amx/qconv.c
+COPY_COST = 7.0  # copying the operands of one tile, in products with one tile of weights
 LARGE_PANEL = 1 << 20  # bytes of weights that do not stay in L2 beside the operands
 WORKGROUPS = 4
+STRIPS = 4  # of pixels that a product takes at most
 
 
 @dataclass(frozen=True)
@@ -52,14 +53,14 @@ def lines(geometry: Geometry, parts: Segments, image: Image, column_tiles: int) 
     flat, odd = divmod(geometry.strides[0] * image.step_y, geometry.strides[1] * image.step_x)
     if not odd and flat >= width:
         ways.append(Lines(1, (height - 1) * flat + width, flat))
-    if 2 * ROWS * parts.depth <= GATHER_BYTES:
+    if STRIPS * ROWS * parts.depth <= GATHER_BYTES:
         ways.append(copied)
     return min(ways, key=lambda way: way.cost(column_tiles))
 
 
 def blocks(row_tiles: int, column_tiles: int) -> tuple[int, int]:
     """(tiles of rows, tiles of columns) of a workgroup, even so that they pair up."""
-    groups = min(WORKGROUPS, max(1, row_tiles // 2))
+    groups = min(WORKGROUPS, max(1, row_tiles // 2)) if row_tiles > STRIPS else 1
     rows = _even(row_tiles, groups)
     across = -(-WORKGROUPS // -(-row_tiles // rows))
     return rows, _even(column_tiles, min(across, max(1, column_tiles // 2)))

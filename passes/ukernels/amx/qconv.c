@@ -3,6 +3,8 @@
 // A tile of operands is read straight from the image when its pixels lie evenly apart, which the compiler arranges: along an image row, or
 // along the whole padded image, where the pixels between two rows are computed too and dropped (`flat_width` > `out_width`). Otherwise a
 // tile's operands are gathered first. All tiles have `tile_rows` rows: the last of a line starts earlier and repeats some.
+//
+// The tile unit works beside the others, so the epilogue of one product is spread between the steps of the next.
 #define SYMBOL(name) quantune_##name##_amx
 #include <immintrin.h>
 
@@ -10,114 +12,31 @@
 #include "../finish.h"
 #include "../image.h"
 #include "../qconv_params.h"
-#include "../store_tile_avx512.h"
-#include "tiles.h"
+#include "convolution.h"
+#include "epilogue.h"
+#include "product.h"
 
-#define ROWS 16
-// Operands gathered for two tiles live on the stack; IREE's worker threads have 128 KiB.
-#define GATHER_BYTES (40 * 1024)
-
-typedef struct {
-  const u8 *input;
-  const u8 *residual;  // or null
-  u8 *out;
-  const i32 *params;
-  const i32 *segments;
-  Finish finish;
-  Image in, result, other;
-  u8 *gathered;
-} Convolution;
-
-// One tile of output pixels: where its operands start and how far apart they lie.
-typedef struct {
-  i64 line, start;
-  const u8 *operands;
-  i64 stride;
-} Strip;
-
-INLINE void gather(const Convolution *c, Strip *s, i64 group, u8 *to) {
-  const i32 *p = c->params;
-  s->operands = to, s->stride = p[QCONV_depth];
-  const i64 length = p[QCONV_gathered] ? p[QCONV_gathered] : c->segments[1];
-  for (i64 i = 0; i < p[QCONV_tile_rows]; i++, to += s->stride) {
-    const i64 y = (s->start + i) / p[QCONV_out_width], x = (s->start + i) % p[QCONV_out_width];
-    const u8 *from = c->input + c->in.offset + y * c->in.step_y + x * c->in.step_x + group * p[QCONV_group_bytes];
-    u8 *end = to;
-    for (i64 k = 0; k < p[QCONV_segments]; k++, end += length) copy_bytes(end, from + c->segments[2 * k], length);
-    fill_bytes(end, 0, to + s->stride - end);
-  }
-}
-
-INLINE Strip strip(const Convolution *c, i64 tile, i64 group, i64 place) {
-  const i32 *p = c->params;
-  const i64 tiles = p[QCONV_line_tiles];
-  Strip s = {tile / tiles, smaller(tile % tiles * p[QCONV_tile_rows], p[QCONV_line_length] - p[QCONV_tile_rows]), 0, c->in.step_x};
-  if (p[QCONV_copied])
-    gather(c, &s, group, c->gathered + place * p[QCONV_tile_rows] * p[QCONV_depth]);
-  else
-    s.operands = c->input + c->in.offset + s.line * c->in.step_y + s.start * c->in.step_x + group * p[QCONV_group_bytes];
-  return s;
-}
-
-OUTLINE void finish(const Convolution *c, const Strip *s, i64 tile, const i32 *sums) {
-  const i32 *p = c->params;
-  const i64 group = tile / p[QCONV_group_tiles], column = tile % p[QCONV_group_tiles] * 16;
-  const i64 channel = group * p[QCONV_filters] + column, width = p[QCONV_flat_width];
-  const i64 out_size = p[QCONV_out_f32] ? 4 : 1, residual_size = p[QCONV_residual_f32] ? 4 : 1;
-  const float *scales = (const float *)((const u8 *)p + p[QCONV_scale_offset]) + tile * 32;
-  u8 nowhere[64] __attribute__((aligned(64)));
-  u8 *out[ROWS];
-  const u8 *residual[ROWS];
-  i64 y = s->line + s->start / width, x = s->start % width;
-  for (i64 i = 0; i < p[QCONV_tile_rows]; i++) {
-    out[i] = nowhere, residual[i] = nowhere;
-    if (x < p[QCONV_out_width]) {
-      out[i] = c->out + c->result.offset + y * c->result.step_y + x * c->result.step_x + channel * out_size;
-      if (c->residual) residual[i] = c->residual + c->other.offset + y * c->other.step_y + x * c->other.step_x + channel * residual_size;
-    }
-    if (++x == width) x = 0, y++;
-  }
-  store_tile(sums, scales, &c->finish, c->residual ? residual : 0, out, smaller(16, p[QCONV_filters] - column), p[QCONV_tile_rows]);
-}
-
-// Two by two tiles of sums (or fewer), from `column` on.
-INLINE void do_tiles(const Convolution *c, const Strip *s, const int rows, i64 column, const int columns) {
-  const i32 *p = c->params;
-  const s8 *weights = (const s8 *)p + p[QCONV_weight_offset] + column * 16 * (i64)p[QCONV_depth];
-  i32 sums[4][ROWS * 16] __attribute__((aligned(64)));
-  const int joined = p[QCONV_copied];
-  multiply(s[0].operands, s[rows - 1].operands, s[0].stride, weights, 16 * (i64)p[QCONV_depth], joined ? 0 : c->segments,
-           p[QCONV_depth] / p[QCONV_chunk], p[QCONV_chunk], rows, columns, sums);
-  for (int j = 0; j < columns; j++)
-    for (int i = 0; i < rows; i++) finish(c, &s[i], column + j, sums[2 * i + j]);
-}
-
-INLINE void do_strips(const Convolution *c, i64 tile, const int rows, i64 begin, i64 end) {
-  const i32 *p = c->params;
-  const i64 group_tiles = p[QCONV_group_tiles];
-  Strip s[2];
-  i64 group = -1;
-  for (i64 column = begin; column < end;) {
-    if (column / group_tiles != group) {
-      group = column / group_tiles;
-      for (int i = 0; i < rows; i++) s[i] = strip(c, tile + i, group, i);
-    }
-    const i64 left = smaller(end, (group + 1) * group_tiles) - column;
-    if (left >= 2)
-      do_tiles(c, s, rows, column, 2), column += 2;
-    else
-      do_tiles(c, s, rows, column, 1), column += 1;
-  }
-}
-
-INLINE void do_workgroup(const Convolution *c, i64 first, i64 last, i64 begin, i64 end) {
+INLINE void do_workgroup(Convolution *c, i64 first, i64 last, i64 begin, i64 end) {
   // A panel that stays in L2 beside the operands is walked for two strips; of a larger one two columns are kept and all strips pass by.
-  const i64 at_once = c->params[QCONV_tiles_inner] ? end - begin : 2;
-  for (i64 column = begin; column < end; column += at_once) {
-    i64 tile = first;
-    for (; tile + 2 <= last; tile += 2) do_strips(c, tile, 2, column, smaller(column + at_once, end));
-    if (tile < last) do_strips(c, tile, 1, column, smaller(column + at_once, end));
+  // Three or four strips are done at once, because then the weights, on their way from memory, are read only once.
+  const i64 strips = last - first > 2 && last - first <= STRIPS ? STRIPS : 2, most = strips > 2 ? 1 : 2;
+  const i64 at_once = c->params[QCONV_tiles_inner] ? end - begin : most;
+  for (i64 from = begin; from < end; from += at_once) {
+    const i64 to = smaller(from + at_once, end);
+    for (i64 tile = first; tile < last; tile += strips) {
+      const int rows = (int)smaller(strips, last - tile);
+      i64 group = -1;
+      for (i64 column = from, count; column < to; column += count) {
+        if (column / c->params[QCONV_group_tiles] != group) {
+          group = column / c->params[QCONV_group_tiles];
+          set_strips(c, tile, rows, group);
+        }
+        count = smaller(most, smaller(to, (group + 1) * c->params[QCONV_group_tiles]) - column);
+        do_tiles(c, rows, column, (int)count, tile == 0);
+      }
+    }
   }
+  finish_rest(c);
 }
 
 OUTLINE void convolve(const u8 *input, const u8 *residual, const u8 *blob, u8 *out, i64 x, i64 y) {

@@ -57,5 +57,5 @@ INLINE void multiply_tile(const u8 *const *operands, const s8 *weights, const u8
     multiply_1(filled, weights, segments, end, sums);
 }
 
-#include "../store_tile_avx512.h"
+#include "store_tile.h"
 #include "../qconv_driver.h"

@@ -1,0 +1,79 @@
+// What the parts of the AMX convolution share: the operands, the strips of pixels in work, and the sums that wait for their epilogue.
+#ifndef QUANTUNE_AMX_CONVOLUTION_H_
+#define QUANTUNE_AMX_CONVOLUTION_H_
+
+#include "../common.h"
+#include "../finish.h"
+#include "../image.h"
+#include "../qconv_params.h"
+
+#define ROWS 16
+#define STRIPS 4  // the most that a product takes
+// Operands gathered for the strips of a product live on the stack; IREE's worker threads have 128 KiB.
+#define GATHER_BYTES (40 * 1024)
+
+// One tile of output pixels: its operands and how far apart they lie, and the byte offsets of its results; negative: dropped.
+typedef struct {
+  const u8 *operands;
+  i64 stride;
+  i32 outs[ROWS], residuals[ROWS];
+} Strip;
+
+// The sums of a product, strip by strip two tiles, of which `next` to `count` still have to be stored: channels from `channel` on, `filters` of them.
+typedef struct {
+  i32 sums[2 * STRIPS][ROWS * 16] __attribute__((aligned(64)));
+  const Strip *strips;
+  const float *scales;
+  i64 channel, filters;
+  int columns, next, count;
+} Pending;
+
+typedef struct {
+  const u8 *input;
+  const u8 *residual;  // or null
+  u8 *out;
+  const i32 *params;
+  const i32 *segments;
+  Finish finish;
+  Image in, result, other;
+  u8 *gathered;
+  Strip strips[2][STRIPS];  // of the product in work and of the one that is pending
+  int current;
+  Pending pending;
+} Convolution;
+
+INLINE void gather(const Convolution *c, Strip *s, i64 start, i64 group, u8 *to) {
+  const i32 *p = c->params;
+  s->operands = to, s->stride = p[QCONV_depth];
+  const i64 length = p[QCONV_gathered] ? p[QCONV_gathered] : p[QCONV_chunk];
+  for (i64 i = 0; i < p[QCONV_tile_rows]; i++, to += s->stride) {
+    const i64 y = (start + i) / p[QCONV_out_width], x = (start + i) % p[QCONV_out_width];
+    const u8 *from = c->input + c->in.offset + y * c->in.step_y + x * c->in.step_x + group * p[QCONV_group_bytes];
+    u8 *end = to;
+    for (i64 k = 0; k < p[QCONV_segments]; k++, end += length) copy_bytes(end, from + c->segments[2 * k], length);
+    fill_bytes(end, 0, to + s->stride - end);
+  }
+}
+
+INLINE void set_strip(const Convolution *c, Strip *s, i64 tile, i64 group, i64 place) {
+  const i32 *p = c->params;
+  const i64 line = tile / p[QCONV_line_tiles], width = p[QCONV_flat_width];
+  const i64 start = smaller(tile % p[QCONV_line_tiles] * p[QCONV_tile_rows], p[QCONV_line_length] - p[QCONV_tile_rows]);
+  s->operands = c->input + c->in.offset + line * c->in.step_y + start * c->in.step_x + group * p[QCONV_group_bytes];
+  s->stride = c->in.step_x;
+  if (p[QCONV_copied]) gather(c, s, start, group, c->gathered + place * p[QCONV_tile_rows] * p[QCONV_depth]);
+  i64 y = line + start / width, x = start % width;
+  for (i64 i = 0; i < ROWS; i++) {
+    const int kept = i < p[QCONV_tile_rows] && x < p[QCONV_out_width];
+    s->outs[i] = kept ? (i32)(c->result.offset + y * c->result.step_y + x * c->result.step_x) : -1;
+    s->residuals[i] = kept ? (i32)(c->other.offset + y * c->other.step_y + x * c->other.step_x) : 0;
+    if (++x == width) x = 0, y++;
+  }
+}
+
+OUTLINE void set_strips(Convolution *c, i64 tile, int rows, i64 group) {
+  c->current = !c->current;
+  for (int i = 0; i < rows; i++) set_strip(c, &c->strips[c->current][i], tile + i, group, i);
+}
+
+#endif

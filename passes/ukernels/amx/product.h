@@ -1,0 +1,125 @@
+// Products of strips of pixels with tiles of columns: two by two, or up to four by one. Tile registers: 0 to 3 hold sums, 4 and 5 operands,
+// 6 and 7 weights.
+#ifndef QUANTUNE_AMX_PRODUCT_H_
+#define QUANTUNE_AMX_PRODUCT_H_
+
+#include <immintrin.h>
+
+#include "convolution.h"
+#include "epilogue.h"
+
+#define AHEAD 8192  // bytes between the weights in work and those fetched
+
+typedef struct {
+  u8 palette, start, reserved[14];
+  uint16_t bytes[16];
+  u8 rows[16];
+} TileConfig;
+
+// Linux lets a process use tile registers once it has asked; asking again takes 75 ns.
+INLINE void ask_for_tiles(void) {
+  const i64 arch_prctl = 158, request_permission = 0x1023, tile_data = 18;
+  i64 result;
+  __asm__ volatile("syscall" : "=a"(result) : "0"(arch_prctl), "D"(request_permission), "S"(tile_data) : "rcx", "r11", "memory");
+}
+
+INLINE void open_tiles(i64 rows, i64 chunk) {
+  TileConfig c __attribute__((aligned(64))) = {.palette = 1};
+  for (int i = 0; i < 4; i++) c.rows[i] = (u8)rows, c.bytes[i] = 64;
+  for (int i = 4; i < 6; i++) c.rows[i] = (u8)rows, c.bytes[i] = (uint16_t)chunk;
+  for (int i = 6; i < 8; i++) c.rows[i] = (u8)(chunk / 4), c.bytes[i] = 64;
+  ask_for_tiles();
+  _tile_loadconfig(&c);
+}
+
+// One chunk, two by two.
+INLINE void step_square(const u8 *const *a, i64 at, i64 stride, const s8 *w, i64 panel, const int rows, const int columns) {
+  _tile_loadd(6, w, 64);
+  _tile_loadd(4, a[0] + at, stride);
+  _tile_dpbusd(0, 4, 6);
+  if (columns > 1) {
+    _tile_loadd(7, w + panel, 64);
+    _tile_dpbusd(1, 4, 7);
+  }
+  if (rows > 1) {
+    _tile_loadd(5, a[1] + at, stride);
+    _tile_dpbusd(2, 5, 6);
+    if (columns > 1) _tile_dpbusd(3, 5, 7);
+  }
+}
+
+// One chunk, three or four strips by one tile of columns.
+INLINE void step_tall(const u8 *const *a, i64 at, i64 stride, const s8 *w, const int rows) {
+  _tile_loadd(6, w, 64);
+  _tile_loadd(4, a[0] + at, stride);
+  _tile_dpbusd(0, 4, 6);
+  _tile_loadd(5, a[1] + at, stride);
+  _tile_dpbusd(1, 5, 6);
+  _tile_loadd(4, a[2] + at, stride);
+  _tile_dpbusd(2, 4, 6);
+  if (rows > 3) {
+    _tile_loadd(5, a[3] + at, stride);
+    _tile_dpbusd(3, 5, 6);
+  }
+}
+
+INLINE void store_sums(i32 (*sums)[ROWS * 16], const int rows, const int columns) {
+  _tile_stored(0, sums[0], 64);
+  if (columns > 1) _tile_stored(1, sums[1], 64);
+  if (rows > 2) {
+    _tile_stored(1, sums[2], 64);
+    _tile_stored(2, sums[4], 64);
+    if (rows > 3) _tile_stored(3, sums[6], 64);
+  } else if (rows > 1) {
+    _tile_stored(2, sums[2], 64);
+    if (columns > 1) _tile_stored(3, sums[3], 64);
+  }
+}
+
+// Weights on their way from memory: the processor's own prefetching stops at every page.
+INLINE void fetch(const s8 *from, i64 bytes) {
+  for (i64 i = 0; i < bytes; i += 64) _mm_prefetch(from + i, _MM_HINT_T1);
+}
+
+INLINE void multiply(Convolution *c, const s8 *w, int cold, const int rows, const int columns) {
+  const i32 *p = c->params;
+  const Strip *s = c->strips[c->current];
+  const u8 *a[STRIPS];
+  for (int i = 0; i < rows; i++) a[i] = s[i].operands;
+  const i64 chunk = p[QCONV_chunk], chunks = p[QCONV_depth] / chunk, panel = 16 * (i64)p[QCONV_depth], stride = s[0].stride;
+  const int joined = p[QCONV_copied], each = (int)((c->pending.count + chunks - 1) / chunks);
+  _tile_zero(0), _tile_zero(1), _tile_zero(2), _tile_zero(3);
+  for (i64 k = 0; k < chunks; k++, w += chunk * 16) {
+    if (cold)
+      for (int j = 0; j < columns; j++) fetch(w + j * panel + AHEAD, chunk * 16);
+    const i64 at = joined ? k * chunk : c->segments[2 * k];
+    if (rows > 2)
+      step_tall(a, at, stride, w, rows);
+    else
+      step_square(a, at, stride, w, panel, rows, columns);
+    for (int i = 0; i < each && c->pending.next < c->pending.count; i++) finish_tile(c);
+  }
+  finish_rest(c);
+  store_sums(c->pending.sums, rows, columns);
+}
+
+// `cold`: these weights are read for the first time.
+OUTLINE void do_tiles(Convolution *c, int rows, i64 column, int columns, int cold) {
+  const i32 *p = c->params;
+  const s8 *w = (const s8 *)p + p[QCONV_weight_offset] + column * 16 * (i64)p[QCONV_depth];
+  if (rows == 4)
+    multiply(c, w, cold, 4, 1);
+  else if (rows == 3)
+    multiply(c, w, cold, 3, 1);
+  else if (rows == 2)
+    columns == 2 ? multiply(c, w, cold, 2, 2) : multiply(c, w, cold, 2, 1);
+  else
+    columns == 2 ? multiply(c, w, cold, 1, 2) : multiply(c, w, cold, 1, 1);
+  Pending *d = &c->pending;
+  const i64 first = column % p[QCONV_group_tiles] * 16;
+  d->strips = c->strips[c->current], d->columns = columns, d->next = 0, d->count = rows * columns;
+  d->scales = (const float *)((const u8 *)p + p[QCONV_scale_offset]) + column * 32;
+  d->channel = column / p[QCONV_group_tiles] * p[QCONV_filters] + first, d->filters = p[QCONV_filters] - first;
+}
+
+#endif
