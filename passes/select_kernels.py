@@ -69,7 +69,9 @@ class SelectKernels(Pass):
         if parts.residual is not None and values.element_type(parts.residual) != build.integer(8):
             return "generated code: its residual input is f32"
         if depthwise:
-            blob, workgroups = pack_depthwise(geometry, parts.weight, parts.epilogue)
+            blob, workgroups = pack_depthwise(
+                geometry, parts.weight, parts.epilogue, isa, parts.source.maximum
+            )
             _dispatch(group, parts, "qdepthwise", blob, workgroups, kernels)
             return f"kernel qdepthwise for {isa}"
         flushes = None

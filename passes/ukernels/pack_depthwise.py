@@ -2,74 +2,178 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
 from quantune.numerics.epilogue import Epilogue
 from quantune.passes.ukernels.geometry import Geometry
+from quantune.passes.ukernels.image import Placement
 from quantune.passes.ukernels.pack import TILE, WORKGROUPS
 from quantune.passes.ukernels.params import Blob, bounds
 
-# Unpacking two taps of 16 channels leaves them in this order, both taps of a channel side by side.
-ORDER = np.array([0, 1, 2, 3, 8, 9, 10, 11, 4, 5, 6, 7, 12, 13, 14, 15])
+LARGEST_QUICK = 2.0**30  # results before the clamp that surely convert to 32 bits
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How an instruction set's kernel wants its weights.
+
+    Attributes:
+        block: channels of a block.
+        taps: of a step; their weights lie side by side.
+        dtype: of a weight.
+        vectors: registers of a block's sums. Interleaving bytes deals channels in fours to one after the
+            other, in every 128 bits of a register.
+        halves: whether a block may hold two pixels of half as many channels.
+    """
+
+    block: int
+    taps: int
+    dtype: str
+    vectors: int = 1
+    halves: bool = False
+
+    @property
+    def order(self) -> NDArray[np.int64]:
+        """The channel at each place of a block."""
+        if self.vectors == 1:
+            return np.arange(self.block)
+        return np.arange(self.block).reshape(-1, self.vectors, 4).transpose(1, 0, 2).ravel()
+
+
+LAYOUTS = {
+    "avx512vnni": Layout(64, 4, "i1", vectors=4, halves=True),
+    "avx2": Layout(16, 2, "<i2", vectors=2),
+    "portable": Layout(16, 1, "i1"),
+}
 
 
 def pack_depthwise(
-    geometry: Geometry, weight: NDArray[np.int8], epilogue: Epilogue
+    geometry: Geometry,
+    weight: NDArray[np.int8],
+    epilogue: Epilogue,
+    isa: str,
+    largest: int,
+    placement: Placement | None = None,
+    residual_f32: bool = False,
 ) -> tuple[bytes, tuple[int, int]]:
-    """weight: HWC. Returns (blob, workgroups x and y)."""
-    channels = geometry.channels
-    starts = _starts(channels)
+    """(blob, workgroups x and y). weight: HWC.
+
+    isa: the instruction set whose kernel reads it. largest: the greatest stored activation.
+    placement: by default dense tensors.
+    """
+    layout = LAYOUTS[isa]
+    out_size = 4 if epilogue.output is None else 1
+    where = placement or geometry.dense(out_size, 4 if residual_f32 else 1)
+    quick = _is_quick(weight, epilogue, largest)
+    pixels = 2 if quick and _fits_twice(geometry, where, layout) else 1
+    places = _places(geometry.channels, layout.block, pixels)
+    dealt = places[:, layout.order]
+    window, taps = _steps(geometry, layout.taps)
     blob = Blob("qdepthwise")
-    scale_offset = blob.add(_scales(epilogue, starts, channels))
-    taps = _taps(geometry)
-    taps_offset = blob.add(taps.astype("<i4").tobytes())
-    weight_offset = blob.add(_weights(weight.reshape(-1, channels), starts).tobytes())
-    step_y = geometry.width * channels
+    scale_offset = blob.add(_scales(epilogue, geometry.channels, dealt if quick else places, quick))
+    taps_offset = blob.add(_offsets(geometry, where, taps).astype("<i4").tobytes())
+    weight_offset = blob.add(_weights(weight, taps, dealt).astype(layout.dtype).tobytes())
     block = max(1, -(-geometry.out_height // (2 * WORKGROUPS)))
-    header = {
+    header: dict[str, int | float] = {
         "height": geometry.out_height,
         "width": geometry.out_width,
-        "channels": channels,
-        "step_x": geometry.strides[1] * channels,
-        "step_y": geometry.strides[0] * step_y,
-        "pairs": len(taps),
+        "channels": geometry.channels,
+        "in_offset": where.input.offset,
+        "in_step_x": geometry.strides[1] * where.input.step_x,
+        "in_step_y": geometry.strides[0] * where.input.step_y,
+        "column_step": geometry.dilations[1] * where.input.step_x,
+        "row_step": geometry.dilations[0] * where.input.step_y,
+        "window": window,
+        "stride": geometry.strides[1],
+        "pixels": pixels,
+        "steps": len(taps),
+        "blocks": len(places),
         "block_height": block,
-        "blocks": len(starts),
+        "quick": int(quick),
         "taps_offset": taps_offset,
         "scale_offset": scale_offset,
         "weight_offset": weight_offset,
     }
-    return blob.finish(header | bounds(epilogue)), (-(-geometry.out_height // block), 1)
+    header |= where.fields(residual_f32) | bounds(epilogue)
+    return blob.finish(header), (-(-geometry.out_height // block), 1)
 
 
-def _scales(epilogue: Epilogue, starts: NDArray[np.int64], channels: int) -> bytes:
-    """f32 [blocks, 2, 16]: multipliers and offsets of 16 channels from each start, zeros beyond the last."""
-    places = starts[:, None] + np.arange(TILE)
+def _is_quick(weight: NDArray[np.int8], epilogue: Epilogue, largest: int) -> bool:
+    """Whether results are u8 without a residual, and surely within 32 bits before they are clamped."""
+    if epilogue.output is None or epilogue.residual_multiplier is not None:
+        return False
+    sums = largest * np.abs(weight.astype(np.float64)).sum(axis=(0, 1))
+    reach = np.abs(epilogue.multiplier.astype(np.float64)) * sums + np.abs(epilogue.offset.astype(np.float64))
+    return bool(reach.max(initial=0) < LARGEST_QUICK)
+
+
+def _fits_twice(geometry: Geometry, where: Placement, layout: Layout) -> bool:
+    """Whether two neighbouring output pixels, and the taps of each, are one block."""
+    return (
+        layout.halves
+        and 2 * geometry.channels == layout.block
+        and geometry.out_width > 1
+        and geometry.strides[1] == geometry.dilations[1] == 1
+        and where.input.step_x == where.output.step_x == geometry.channels
+    )
+
+
+def _places(channels: int, block: int, pixels: int) -> NDArray[np.int64]:
+    """[blocks, block]: the channel at each place, `channels` where there is none.
+
+    The last block ends with the last channel.
+    """
+    if pixels > 1:
+        return np.tile(np.arange(channels), pixels)[None]
+    starts = np.minimum(np.arange(0, channels, block), max(channels - block, 0))
+    return np.minimum(starts[:, None] + np.arange(block), channels)
+
+
+def _steps(geometry: Geometry, taps: int) -> tuple[int, NDArray[np.int64]]:
+    """(size of a window that is walked by columns, or 0; [steps, taps]: the tap, row by row, or -1)."""
+    height, width = geometry.kernel
+    all_taps = np.arange(height * width).reshape(height, width)
+    by_columns = (
+        height == width and height in (3, 5) and geometry.strides[1] <= 2 and geometry.dilations[1] == 1
+    )
+    runs = list(all_taps.T) if by_columns else [all_taps.ravel()]
+    filled = [np.pad(run, (0, -len(run) % taps), constant_values=-1) for run in runs]
+    return height if by_columns else 0, np.concatenate(filled).reshape(-1, taps)
+
+
+def _offsets(geometry: Geometry, where: Placement, taps: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Bytes from a window's first tap; a place without a tap repeats the first."""
+    rows, columns = np.divmod(np.maximum(taps, 0), geometry.kernel[1])
+    found: NDArray[np.int64] = (
+        rows * geometry.dilations[0] * where.input.step_y
+        + columns * geometry.dilations[1] * where.input.step_x
+    )
+    return found
+
+
+def _scales(epilogue: Epilogue, channels: int, places: NDArray[np.int64], quick: bool) -> bytes:
+    """f32 [blocks, 2, block], or [blocks, block / 16, 2, 16]: multipliers and offsets.
+
+    Zeros where there is no channel.
+    """
     vectors = [
-        np.append(np.broadcast_to(v, channels), np.float32(0)) for v in (epilogue.multiplier, epilogue.offset)
+        np.append(np.broadcast_to(v, channels), np.float32(0))[places].astype("<f4")
+        for v in (epilogue.multiplier, epilogue.offset)
     ]
-    return np.stack([v[np.minimum(places, channels)] for v in vectors], axis=1).astype(np.float32).tobytes()
+    if quick:
+        return np.stack(vectors, axis=1).tobytes()
+    return np.stack([v.reshape(len(places), -1, TILE) for v in vectors], axis=2).tobytes()
 
 
-def _starts(channels: int) -> NDArray[np.int64]:
-    """First channel of every block; the last block ends with the last channel."""
-    return np.minimum(np.arange(0, channels, TILE), max(channels - TILE, 0))
-
-
-def _taps(geometry: Geometry) -> NDArray[np.int64]:
-    """[pairs, 2] byte offsets; an odd last tap is paired with itself (its second weight is zero)."""
-    rows = np.arange(geometry.kernel[0]) * geometry.dilations[0] * geometry.width
-    columns = np.arange(geometry.kernel[1]) * geometry.dilations[1]
-    flat = ((rows[:, None] + columns) * geometry.channels).ravel()
-    return np.append(flat, flat[-1:] if len(flat) % 2 else []).astype(np.int64).reshape(-1, 2)
-
-
-def _weights(weight: NDArray[np.int8], starts: NDArray[np.int64]) -> NDArray[np.int16]:
-    """[taps, channels] → [blocks, pairs, 16, 2] in ORDER."""
-    taps, channels = weight.shape
-    full = np.zeros((taps + taps % 2, channels + 1), np.int16)
-    full[:taps, :channels] = weight
-    places = np.minimum(starts[:, None] + ORDER, channels)
-    blocks = full.reshape(-1, 2, channels + 1)[:, :, places]  # [pairs, 2, blocks, 16]
+def _weights(
+    weight: NDArray[np.int8], taps: NDArray[np.int64], places: NDArray[np.int64]
+) -> NDArray[np.int8]:
+    """[KH, KW, C] → [blocks, steps, block, taps], zeros where there is no tap or no channel."""
+    channels = weight.shape[-1]
+    full = np.zeros((weight.shape[0] * weight.shape[1] + 1, channels + 1), np.int8)
+    full[:-1, :-1] = weight.reshape(-1, channels)
+    blocks = full[taps][:, :, places]  # [steps, taps, blocks, block]
     return np.ascontiguousarray(blocks.transpose(2, 0, 3, 1))

@@ -1,7 +1,10 @@
 // The parameters of a quantized depthwise convolution, as qconv_params.h has them for the others.
 //
-// Output pixel (y, x) starts at input byte y * step_y + x * step_x; its window's taps lie at the byte offsets of the table. Channels go
-// in blocks of 16; the last block ends with the last channel and may overlap the one before it.
+// Channels go in blocks, whose size the instruction set chooses; the last block ends with the last channel and may overlap the one before
+// it. A block's window is walked in steps of a few taps. Where the window is 3x3 or 5x5, not dilated in width and has a stride of 1 or 2
+// there, a step is a part of a column of the window, from its top down, and the columns follow each other; else steps are the taps in the
+// order of memory. The table of taps holds for both. A step that is not full repeats a tap, whose second weight is 0.
+// `ukernels/pack_depthwise.py` has each instruction set's order of channels in a block.
 #ifndef QUANTUNE_QDEPTHWISE_PARAMS_H_
 #define QUANTUNE_QDEPTHWISE_PARAMS_H_
 
@@ -9,18 +12,37 @@
   FIELD(height)              /* rows of the result */                                                                              \
   FIELD(width)               /* its columns */                                                                                     \
   FIELD(channels)                                                                                                                  \
-  FIELD(step_x)              /* input bytes from one output pixel to the next */                                                   \
-  FIELD(step_y)              /* input bytes from one output row to the next */                                                     \
-  FIELD(pairs)               /* taps go in pairs; the last may be half empty */                                                    \
+  FIELD(in_offset)           /* the first output pixel's window */                                                                 \
+  FIELD(in_step_x)           /* from one output pixel's window to the next's */                                                    \
+  FIELD(in_step_y)           /* from one output row's windows to the next's */                                                     \
+  FIELD(column_step)         /* from one tap to the next in its row */                                                             \
+  FIELD(row_step)            /* from one tap to the next in its column */                                                          \
+  FIELD(window)              /* 3 or 5: a square window whose steps are columns; else 0 */                                         \
+  FIELD(stride)              /* of the window in width */                                                                          \
+  FIELD(pixels)              /* output pixels in a block: 2 where channels fill half of one and stride is 1, else 1 */             \
+  FIELD(steps)                                                                                                                     \
+  FIELD(blocks)              /* of channels */                                                                                     \
   FIELD(block_height)        /* rows of the result a workgroup does */                                                             \
-  FIELD(blocks)              /* of 16 channels */                                                                                  \
+  FIELD(quick)               /* 1: u8 results without a residual that fit 32 bits before the clamp; see scale_offset */            \
+  FIELD(out_offset)          /* the first pixel of the result */                                                                   \
+  FIELD(out_step_x)                                                                                                                \
+  FIELD(out_step_y)                                                                                                                \
   FIELD(out_f32)             /* 1: the result is f32, not u8 */                                                                    \
+  FIELD(frame_top)           /* pixels round the result that are set to frame_fill */                                              \
+  FIELD(frame_left)                                                                                                                \
+  FIELD(frame_bottom)                                                                                                              \
+  FIELD(frame_right)                                                                                                               \
+  FIELD(frame_fill)          /* a byte */                                                                                          \
+  FIELD(residual_offset)     /* the first pixel of the residual */                                                                 \
+  FIELD(residual_step_x)                                                                                                           \
+  FIELD(residual_step_y)                                                                                                           \
+  FIELD(residual_f32)        /* 1: the residual is f32, not u8 */                                                                  \
   FIELD(residual_multiplier) /* f32 */                                                                                             \
-  FIELD(low)                 /* f32 */                                                                                             \
+  FIELD(low)                 /* f32: clamp of the result */                                                                        \
   FIELD(high)                /* f32 */                                                                                             \
-  FIELD(taps_offset)         /* byte offset of i32[pairs][2]: the taps' byte offsets */                                            \
-  FIELD(scale_offset)        /* byte offset of f32[blocks][2][16]: multipliers, then offsets */                                    \
-  FIELD(weight_offset)       /* byte offset of s16[blocks][pairs][32]: both taps of channels 0-3, 8-11, then 4-7, 12-15 */
+  FIELD(taps_offset)         /* i32[steps][taps of a step]: byte offsets from the window's first tap */                            \
+  FIELD(scale_offset)        /* quick: f32[blocks][2][block] in the block's order; else f32[blocks][block / 16][2][16] in order */ \
+  FIELD(weight_offset)       /* [blocks][steps][block][taps of a step] */
 
 #define QDEPTHWISE_ENUM(name) QDEPTHWISE_##name,
 enum { QDEPTHWISE_FIELDS(QDEPTHWISE_ENUM) QDEPTHWISE_COUNT };

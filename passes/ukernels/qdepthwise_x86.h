@@ -1,29 +1,108 @@
-// Sixteen channels of one output pixel: unpacking a pair of taps puts channels 0-3 and 8-11 into one register, 4-7 and 12-15 into the other.
-#include <immintrin.h>
+// A strip of a depthwise convolution on x86. An instruction set's qdepthwise.c defines
+//   BLOCK, TAPS, Weight, Vec      as the driver wants them; a vector of i32 sums
+//   VECS                          vectors of a block's sums
+//   interleave(taps, count, channels, partial, x)   loads `count` taps of a block, as many weights of a channel side by side as a step has
+//   multiply_add(sum, x, weights)
+//   Bounds, bounds_of(finish)     the clamp as vectors of bytes
+//   store_quick(sums, scales, bounds, out, channels, partial)
+//   store_in_order(sums, i32 *)   the sums in the order of channels
+// `partial`: fewer channels than a block has. It is a constant wherever these are inlined, as is everything else called so below.
+//
+// Neighbouring windows share columns: a column that has been loaded and interleaved is multiplied for every output pixel that sees it. The
+// sums of these pixels take turns in registers.
+#include "qdepthwise_strip.h"
 
-#include "common.h"
-
-INLINE __m256i widened(const u8 *p) { return _mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i *)p)); }
-
-INLINE __m256i add_products(__m256i sums, __m256i x, const int16_t *weights) {
-  const __m256i w = _mm256_loadu_si256((const __m256i *)weights);
-#ifdef __AVX512VNNI__
-  return _mm256_dpwssd_epi32(sums, x, w);
-#else
-  return _mm256_add_epi32(sums, _mm256_madd_epi16(x, w));
-#endif
-}
-
-INLINE void multiply_pixel(const u8 *pixel, const i32 *taps, const int16_t *weights, i64 pairs, i32 *sums) {
-  __m256i low = _mm256_setzero_si256(), high = low;
-  for (i64 pair = 0; pair < pairs; pair++) {
-    const __m256i a = widened(pixel + taps[2 * pair]), b = widened(pixel + taps[2 * pair + 1]);
-    low = add_products(low, _mm256_unpacklo_epi16(a, b), weights + pair * 32);
-    high = add_products(high, _mm256_unpackhi_epi16(a, b), weights + pair * 32 + 16);
+OUTLINE void store_slowly(const Strip *s, const i32 *sums, i64 pixel) {
+  const i64 out_size = s->finish->out_f32 ? 4 : 1, residual_size = s->finish->residual_f32 ? 4 : 1;
+  for (i64 j = 0; j < s->channels; j += 16) {
+    u8 *to = s->out + pixel * s->out_step + j * out_size;
+    const u8 *other = s->residual + pixel * s->residual_step + j * residual_size;
+    store_tile(sums + j, s->scales + 2 * j, s->finish, s->residual ? &other : 0, &to, smaller(16, s->channels - j), 1);
   }
-  _mm256_storeu_si256((__m256i *)sums, _mm256_permute2x128_si256(low, high, 0x20));
-  _mm256_storeu_si256((__m256i *)(sums + 8), _mm256_permute2x128_si256(low, high, 0x31));
 }
 
-#include "store_tile_avx2.h"
-#include "qdepthwise_driver.h"
+// Any window and any epilogue: all taps of one pixel after the other.
+INLINE void do_each(const int partial, const Strip *s) {
+  const Bounds bounds = bounds_of(s->finish);
+  for (i64 pixel = 0; pixel < s->pixels; pixel++) {
+    const u8 *window = s->input + pixel * s->in_step;
+    const Weight *w = s->weights;
+    Vec sums[VECS] = {};
+    for (i64 step = 0; step < s->params[QDEPTHWISE_steps]; step++, w += BLOCK * TAPS) {
+      const u8 *taps[TAPS];
+      for (int i = 0; i < TAPS; i++) taps[i] = window + s->taps[step * TAPS + i];
+      Vec x[VECS];
+      interleave(taps, TAPS, s->channels, partial, x);
+      for (int v = 0; v < VECS; v++) sums[v] = multiply_add(sums[v], x[v], w + v * (BLOCK * TAPS / VECS));
+    }
+    if (s->params[QDEPTHWISE_quick]) {
+      store_quick(sums, s->scales, &bounds, s->out + pixel * s->out_step, s->channels, partial);
+    } else {
+      i32 ordered[BLOCK] __attribute__((aligned(64)));
+      store_in_order(sums, ordered);
+      store_slowly(s, ordered, pixel);
+    }
+  }
+}
+
+// A square window, column by column, and the quick epilogue. `size` and `stride` are constants.
+INLINE void do_columns(const int size, const int stride, const Strip *s) {
+  const int turns = (size + stride - 1) / stride;  // output pixels that see a column, at most
+  const int steps = (size + TAPS - 1) / TAPS;      // of a column
+  const i64 column_step = s->params[QDEPTHWISE_column_step], row_step = s->params[QDEPTHWISE_row_step];
+  const i64 pixels = s->pixels, out_step = s->out_step;
+  const Weight *weights = s->weights;
+  const float *scales = s->scales;
+  const Bounds bounds = bounds_of(s->finish);
+  const u8 *column = s->input;
+  u8 *out = s->out;
+  Vec sums[5][VECS] = {};
+  for (i64 first = 0;; first += turns) {
+#pragma clang loop unroll(full)
+    for (int turn = 0; turn < turns; turn++) {
+      for (int v = 0; v < VECS; v++) sums[turn][v] = (Vec){};
+#pragma clang loop unroll(full)
+      for (int j = 0; j < stride; j++, column += column_step) {
+#pragma clang loop unroll(full)
+        for (int step = 0; step < steps; step++) {
+          const int count = size - step * TAPS < TAPS ? size - step * TAPS : TAPS;
+          const u8 *taps[TAPS];
+          Vec x[VECS];
+          for (int i = 0; i < count; i++) taps[i] = column + (step * TAPS + i) * row_step;
+          interleave(taps, count, BLOCK, 0, x);
+#pragma clang loop unroll(full)
+          for (int back = 0; back < turns; back++) {
+            if (j + back * stride >= size) continue;
+            const Weight *w = weights + ((j + back * stride) * steps + step) * BLOCK * TAPS;
+            Vec *sum = sums[(turn - back + turns) % turns];
+            for (int v = 0; v < VECS; v++) sum[v] = multiply_add(sum[v], x[v], w + v * (BLOCK * TAPS / VECS));
+          }
+        }
+        // The last column of the window that began `turns - 1` pixels ago.
+        const i64 pixel = first + turn - (turns - 1);
+        if (j != (size - 1) % stride || pixel < 0) continue;
+        store_quick(sums[(turn + 1) % turns], scales, &bounds, out, BLOCK, 0);
+        if (pixel == pixels - 1) return;
+        out += out_step;
+      }
+    }
+  }
+}
+
+OUTLINE void do_any(const Strip *s) { do_each(0, s); }
+OUTLINE void do_partial(const Strip *s) { do_each(1, s); }
+#define COLUMNS(size, stride) \
+  OUTLINE void do_columns_##size##_##stride(const Strip *s) { do_columns(size, stride, s); }
+COLUMNS(3, 1) COLUMNS(3, 2) COLUMNS(5, 1) COLUMNS(5, 2)
+
+INLINE void do_strip(const Strip *s) {
+  const i64 window = s->params[QDEPTHWISE_window], stride = s->params[QDEPTHWISE_stride] * s->params[QDEPTHWISE_pixels];
+  if (s->channels < BLOCK)
+    do_partial(s);
+  else if (!window || !s->params[QDEPTHWISE_quick])
+    do_any(s);
+  else if (window == 3)
+    stride == 1 ? do_columns_3_1(s) : do_columns_3_2(s);
+  else
+    stride == 1 ? do_columns_5_1(s) : do_columns_5_2(s);
+}

@@ -173,7 +173,7 @@ def _pack(
 ) -> tuple[bytes, Pair]:
     geometry = case.geometry
     if not case.filters:
-        return pack_depthwise(geometry, weight, epilogue)
+        return pack_depthwise(geometry, weight, epilogue, machine.isa, source.maximum)
     assert geometry.supported, case
     flushes = None
     if machine.isa == "avx2":

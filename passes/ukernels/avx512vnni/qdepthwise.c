@@ -1,3 +1,66 @@
-// Quantized depthwise convolution for AVX-512 with VNNI: as for AVX2, with `vpdpwssd` adding as it multiplies.
+// Quantized depthwise convolution for AVX-512 with VNNI: `vpdpbusd` adds four taps of 16 channels at once.
+//
+// Unpacking bytes, then pairs, puts four taps of a channel side by side, and channels 0-3 of every 128 bits into the first register, 4-7
+// into the second. Packing 32 bits to 16 and to 8 undoes just that, so no result is ever moved into place.
 #define SYMBOL(name) quantune_##name##_avx512vnni
+#define BLOCK 64
+#define TAPS 4
+#define VECS 4
+#include <immintrin.h>
+
+#include "../common.h"
+#include "../store_tile_avx512.h"
+
+typedef s8 Weight;
+typedef __m512i Vec;
+
+INLINE __mmask64 first_lanes(i64 channels) { return ~0ull >> (64 - channels); }
+
+INLINE __m512i load(const u8 *p, i64 channels, const int partial) {
+  return partial ? _mm512_maskz_loadu_epi8(first_lanes(channels), p) : _mm512_loadu_si512(p);
+}
+
+INLINE void interleave(const u8 *const *taps, const int count, i64 channels, const int partial, Vec *x) {
+  __m512i tap[4];
+  for (int i = 0; i < 4; i++) tap[i] = i < count ? load(taps[i], channels, partial) : _mm512_setzero_si512();
+  const __m512i low = _mm512_unpacklo_epi8(tap[0], tap[1]), high = _mm512_unpackhi_epi8(tap[0], tap[1]);
+  const __m512i other_low = _mm512_unpacklo_epi8(tap[2], tap[3]), other_high = _mm512_unpackhi_epi8(tap[2], tap[3]);
+  x[0] = _mm512_unpacklo_epi16(low, other_low), x[1] = _mm512_unpackhi_epi16(low, other_low);
+  x[2] = _mm512_unpacklo_epi16(high, other_high), x[3] = _mm512_unpackhi_epi16(high, other_high);
+}
+
+INLINE Vec multiply_add(Vec sum, Vec x, const s8 *weights) { return _mm512_dpbusd_epi32(sum, x, _mm512_loadu_si512(weights)); }
+
+typedef struct {
+  __m512i low, high;
+} Bounds;
+
+INLINE Bounds bounds_of(const Finish *f) {
+  return (Bounds){_mm512_set1_epi8((char)(u8)f->low), _mm512_set1_epi8((char)(u8)f->high)};
+}
+
+// What exceeds 8 bits saturates as it is packed: the clamp is left to bytes.
+INLINE void store_quick(const Vec *sums, const float *scales, const Bounds *b, u8 *out, i64 channels, const int partial) {
+  __m512i v[4];
+  for (int i = 0; i < 4; i++)
+    v[i] = _mm512_cvtps_epi32(
+        _mm512_fmadd_ps(_mm512_cvtepi32_ps(sums[i]), _mm512_loadu_ps(scales + 16 * i), _mm512_loadu_ps(scales + 64 + 16 * i)));
+  __m512i bytes = _mm512_packus_epi16(_mm512_packs_epi32(v[0], v[1]), _mm512_packs_epi32(v[2], v[3]));
+  bytes = _mm512_max_epu8(_mm512_min_epu8(bytes, b->high), b->low);
+  if (partial)
+    _mm512_mask_storeu_epi8(out, first_lanes(channels), bytes);
+  else
+    _mm512_storeu_si512(out, bytes);
+}
+
+INLINE void store_in_order(const Vec *sums, i32 *to) {
+  for (int i = 0; i < 4; i++) {
+    _mm_storeu_si128((__m128i *)(to + 4 * i), _mm512_castsi512_si128(sums[i]));
+    _mm_storeu_si128((__m128i *)(to + 16 + 4 * i), _mm512_extracti32x4_epi32(sums[i], 1));
+    _mm_storeu_si128((__m128i *)(to + 32 + 4 * i), _mm512_extracti32x4_epi32(sums[i], 2));
+    _mm_storeu_si128((__m128i *)(to + 48 + 4 * i), _mm512_extracti32x4_epi32(sums[i], 3));
+  }
+}
+
 #include "../qdepthwise_x86.h"
+#include "../qdepthwise_driver.h"

@@ -1,18 +1,23 @@
 // Quantized depthwise convolution in plain C: the reference, and the kernel of every other target.
 #define SYMBOL(name) quantune_##name##_portable
+#define BLOCK 16
+#define TAPS 1
 #include "../common.h"
+#include "../qdepthwise_strip.h"
+#include "../store_tile.h"
 
-// The weights' order of channels is that of the x86 kernels, see qdepthwise_x86.h.
-INLINE void multiply_pixel(const u8 *pixel, const i32 *taps, const int16_t *weights, i64 pairs, i32 *sums) {
-  for (int j = 0; j < 16; j++) sums[j] = 0;
-  for (i64 pair = 0; pair < pairs; pair++, weights += 32) {
-    const u8 *a = pixel + taps[2 * pair], *b = pixel + taps[2 * pair + 1];
-    for (int j = 0; j < 16; j++) {
-      const int place = (j & 4 ? 16 : 0) + (j & 8 ? 8 : 0) + 2 * (j & 3);
-      sums[j] += a[j] * weights[place] + b[j] * weights[place + 1];
-    }
+typedef s8 Weight;
+
+OUTLINE void do_strip(const Strip *s) {
+  for (i64 pixel = 0; pixel < s->pixels; pixel++) {
+    const u8 *window = s->input + pixel * s->in_step, *other = s->residual + pixel * s->residual_step;
+    u8 *to = s->out + pixel * s->out_step;
+    const s8 *w = s->weights;
+    i32 sums[BLOCK] = {0};
+    for (i64 tap = 0; tap < s->params[QDEPTHWISE_steps]; tap++, w += BLOCK)
+      for (i64 j = 0; j < s->channels; j++) sums[j] += window[s->taps[tap] + j] * w[j];
+    store_tile(sums, s->scales, s->finish, s->residual ? &other : 0, &to, s->channels, 1);
   }
 }
 
-#include "../store_tile.h"
 #include "../qdepthwise_driver.h"
