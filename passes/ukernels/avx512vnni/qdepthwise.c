@@ -9,7 +9,7 @@
 #include <immintrin.h>
 
 #include "../common.h"
-#include "../store_tile_avx512.h"
+#include "store_tile.h"
 
 typedef s8 Weight;
 typedef __m512i Vec;
