@@ -9,6 +9,7 @@ from iree.compiler import ir
 
 from quantune.ir import build
 from quantune.passes.ukernels import bitcode
+from quantune.passes.ukernels.layouts import Layout, layout_of
 
 EXECUTABLE = "quantune_kernels"
 
@@ -31,9 +32,9 @@ class KernelTarget:
         return next((isa for isa in self.isas if bitcode.source(isa, family).is_file()), None)
 
     @property
-    def sums_in_16_bits(self) -> bool:
-        """Whether the convolutions need a proof of how long that is safe."""
-        return self.isa("qconv") == "avx2"
+    def layout(self) -> Layout:
+        """How the convolutions multiply."""
+        return layout_of(self.isa("qconv"))
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ class ProveAccumulators(Pass):
     Weights are constants and activations lie in 0..a_max, so the extremes of every partial sum are known:
     a_max times the sum of the positive weights of a lane, and of the negative ones. The pass cuts each tile's
     steps (16 columns, 4 operands a step) into the longest groups that no activations can overflow. The proof
-    is spelled out in `passes/ukernels/schedule.py` and `docs/kernels.md`; AVX2 kernels flush by it.
+    is spelled out in `passes/ukernels/schedule.py` and `docs/kernels.md`; AVX2 and NEON kernels flush by it.
 
     Options:
         target: the processor (on the command line its name); one whose kernels sum in 32 bits needs no proof.
@@ -36,7 +36,7 @@ class ProveAccumulators(Pass):
         %1 = linalg.conv_2d_nhwc_hwcf {…, quantune.flush_schedule = [array<i8: 2, 0, 9, 7>, …]}
 
     Left alone: float layers, depthwise convolutions, and weights of which a single step may overflow already
-    (8 bits, as a rule): these get no schedule, and the report names them.
+    (8 bits on AVX2, as a rule): these get no schedule, and the report names them.
     """
 
     target: KernelTarget = field(default=KernelTarget(), metadata={"help": "name of a target"})
@@ -44,7 +44,8 @@ class ProveAccumulators(Pass):
     def apply(self, module: ir.Module) -> Report:
         proved: dict[str, float] = {}
         unproved: list[str] = []
-        for name, ops in layer_operations(module).items() if self.target.sums_in_16_bits else ():
+        layout = self.target.layout
+        for name, ops in layer_operations(module).items() if layout.lane else ():
             anchor = anchor_of(ops)
             quantized = quant.quantized_source(anchor.operands[0]) if len(anchor.operands) else None
             if quantized is None or not _is_integer_product(anchor):
@@ -52,9 +53,9 @@ class ProveAccumulators(Pass):
             source = quant.activation_quantization(values.element_type(quantized))
             geometry = geometry_of(anchor)
             weight, _ = quantized_weight(anchor)
-            parts = segments(geometry)
+            parts = segments(geometry, step=layout.step)
             packed = pack_weights(weight, geometry, parts)
-            flushes = schedules(packed, parts.steps, source.maximum)
+            flushes = schedules(packed, parts.steps, source.maximum, layout)
             if flushes is None:
                 unproved.append(name)
                 continue

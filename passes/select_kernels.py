@@ -75,7 +75,7 @@ class SelectKernels(Pass):
             _dispatch(group, parts, "qdepthwise", blob, workgroups, kernels)
             return f"kernel qdepthwise for {isa}"
         flushes = None
-        if self.target.sums_in_16_bits:
+        if self.target.layout.lane:
             flushes = flush_schedule(anchor)
             if flushes is None:
                 return (

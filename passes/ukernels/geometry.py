@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from quantune.passes.ukernels.image import Image, Placement, dense
 
-STEP = 4  # operands a column takes at once
+STEP = 4  # operands a column takes at once, for most instruction sets
+WIDEST_STEP = 8
 GATHER_BYTES = 12288  # of stack, as in qconv_driver.h
 
 
@@ -40,8 +41,8 @@ class Geometry:
 
     @property
     def supported(self) -> bool:
-        """Whether the drivers can walk it: operands that must be gathered have to fit the stack."""
-        parts = segments(self)
+        """Whether all drivers can walk it: operands that must be gathered have to fit the stack."""
+        parts = segments(self, step=WIDEST_STEP)
         return not parts.gathered or 12 * parts.depth <= GATHER_BYTES
 
     def dense(self, out_bytes: int = 1, residual_bytes: int | None = None) -> Placement:
@@ -59,14 +60,16 @@ class Segments:
         places: (start, bytes): the start as (kernel row, kernel column, byte beyond that pixel).
         order: int64 [depth]: the operand (of kernel row, kernel column, channel in order) at each place, or
             -1 where a place repeats an operand or is filled up: its weight is 0.
-        gathered: bytes of a segment when these are no multiple of 4, so that segments are copied first; or 0.
+        gathered: bytes of a segment when these are fewer than a step, so that segments are copied; or 0.
         chunk: the length of all segments, or of the pieces that copied ones are cut to; 0 where it varies.
+        step: operands that a column takes at once; lengths are multiples of it.
     """
 
     places: tuple[tuple[tuple[int, int, int], int], ...]
     order: NDArray[np.int64]
     gathered: int = 0
     chunk: int = 0
+    step: int = STEP
 
     @property
     def depth(self) -> int:
@@ -74,8 +77,10 @@ class Segments:
 
     @property
     def steps(self) -> list[int]:
-        """Lengths in steps of 4 operands, as the product walks them."""
-        return [self.depth // STEP] if self.gathered else [length // STEP for _, length in self.places]
+        """Lengths in steps, as the product walks them."""
+        return (
+            [self.depth // self.step] if self.gathered else [length // self.step for _, length in self.places]
+        )
 
     def table(self, geometry: Geometry, image: Image) -> bytes:
         """i32 [segments, 2]: byte offset from a pixel's first operand, bytes."""
@@ -87,24 +92,24 @@ class Segments:
         return np.asarray(found, "<i4").tobytes()
 
 
-def segments(geometry: Geometry, chunk: int | None = None) -> Segments:
+def segments(geometry: Geometry, chunk: int | None = None, step: int = STEP) -> Segments:
     """A kernel row (or, where its taps lie apart, a tap) is a run of bytes, cut to lengths the kernel takes.
 
-    chunk: the greatest length, a multiple of 4, when all segments must be equally long; else as long as can
-    be. What is left of a run is read together with the bytes before it, so that nothing behind the run is.
+    chunk: the greatest length, a multiple of the step, when all segments must be equally long; else as long
+    as can be. What is left of a run is read together with the bytes before it, so that nothing behind it is.
     """
     channels = geometry.channels // geometry.groups
     kernel_h, kernel_w = geometry.kernel
     per_run = kernel_w if geometry.whole_rows else 1
     run = per_run * channels
     starts = [(y, x) for y in range(kernel_h) for x in range(0, kernel_w, per_run)]
-    if run < STEP:
+    if run < step:
         operands = len(starts) * run
         pieces = math.ceil(operands / chunk) if chunk else 1
-        length = math.ceil(math.ceil(operands / pieces) / STEP) * STEP
+        length = math.ceil(math.ceil(operands / pieces) / step) * step
         order = np.where(np.arange(pieces * length) < operands, np.arange(pieces * length), -1)
-        return Segments(tuple(((y, x, 0), run) for y, x in starts), order, run, length)
-    cuts = _cuts(run, chunk)
+        return Segments(tuple(((y, x, 0), run) for y, x in starts), order, run, length, step)
+    cuts = _cuts(run, chunk, step)
     places, order_parts = [], []
     for number, (y, x) in enumerate(starts):
         done = 0
@@ -113,15 +118,15 @@ def segments(geometry: Geometry, chunk: int | None = None) -> Segments:
             operand = np.arange(start, start + length)
             order_parts.append(np.where(operand >= done, operand + number * run, -1))
             done = start + length
-    return Segments(tuple(places), np.concatenate(order_parts), chunk=cuts[0][1] if chunk else 0)
+    return Segments(tuple(places), np.concatenate(order_parts), 0, cuts[0][1] if chunk else 0, step)
 
 
-def _cuts(run: int, chunk: int | None) -> list[tuple[int, int]]:
+def _cuts(run: int, chunk: int | None, step: int) -> list[tuple[int, int]]:
     """(start, length) of a run's segments; only the last repeats bytes."""
     if chunk is None:
-        whole = run // STEP * STEP
-        return [(0, whole), *([(run - STEP, STEP)] if whole < run else [])]
+        whole = run // step * step
+        return [(0, whole), *([(run - step, step)] if whole < run else [])]
     count = math.ceil(run / chunk)
-    while (length := math.ceil(math.ceil(run / count) / STEP) * STEP) > run:
+    while (length := math.ceil(math.ceil(run / count) / step) * step) > run:
         count += 1
     return [(min(i * length, run - length), length) for i in range(count)]

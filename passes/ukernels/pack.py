@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from quantune.numerics.epilogue import Epilogue
 from quantune.passes.ukernels import pack_amx
-from quantune.passes.ukernels.geometry import STEP, Geometry, Segments, segments
+from quantune.passes.ukernels.geometry import Geometry, Segments, segments
 from quantune.passes.ukernels.image import Placement
+from quantune.passes.ukernels.layouts import Layout, layout_of
 from quantune.passes.ukernels.params import Blob, bounds
 from quantune.passes.ukernels.schedule import flush_schedules
 
@@ -21,15 +22,24 @@ WORKGROUPS = 4  # enough that two threads share the work evenly
 
 
 def pack_weights(weight: NDArray[np.int8], geometry: Geometry, parts: Segments) -> NDArray[np.int8]:
-    """[KH, KW, C / groups, F] (or [K, F]) → [tiles, depth / 4, 16, 4], zeros in the rest."""
+    """[KH, KW, C / groups, F] (or [K, F]) → [tiles, depth / step, 16, step], zeros in the rest."""
     groups = geometry.groups
     matrix = weight.reshape(-1, geometry.filters)
     matrix = np.concatenate([matrix, np.zeros((1, geometry.filters), np.int8)])[parts.order]
     tiles = group_tiles(geometry)
     full = np.zeros((parts.depth, groups, tiles * TILE), np.int8)
     full[..., : geometry.filters // groups] = matrix.reshape(parts.depth, groups, -1)
-    tiled = full.reshape(parts.depth // STEP, STEP, groups * tiles, TILE)
+    tiled = full.reshape(parts.depth // parts.step, parts.step, groups * tiles, TILE)
     return np.ascontiguousarray(tiled.transpose(2, 0, 3, 1))
+
+
+def panels(packed: NDArray[np.int8], layout: Layout) -> NDArray[np.int8]:
+    """A tile's weights as its kernel reads them, [tiles, bytes], from `pack_weights`."""
+    flat = packed.reshape(len(packed), -1)
+    if not layout.shift:
+        return flat
+    lacking = layout.shift * packed.sum(axis=(1, 3), dtype=np.int64)
+    return np.concatenate([lacking.astype("<i4").view(np.int8), flat], axis=1)
 
 
 def group_tiles(geometry: Geometry) -> int:
@@ -37,14 +47,17 @@ def group_tiles(geometry: Geometry) -> int:
     return -(-geometry.filters // geometry.groups // TILE)
 
 
-def schedules(packed: NDArray[np.int8], steps: Sequence[int], largest: int) -> list[bytes] | None:
-    """Each tile's flush schedule: per segment a 16-bit count and the lengths; None if a step has no proof.
+def schedules(
+    packed: NDArray[np.int8], steps: Sequence[int], largest: int, layout: Layout
+) -> list[bytes] | None:
+    """Each tile's flush schedule: per segment a 16-bit count, then lengths; None if a step cannot be proved.
 
-    steps: the segments' lengths in steps of 4 operands.
+    steps: the segments' lengths. largest: the greatest stored activation.
     """
+    operands = (-layout.shift, largest - layout.shift)
     tiles = [b""] * len(packed)
     for segment in np.split(packed.astype(np.int64), np.cumsum(steps)[:-1], axis=1):
-        found = flush_schedules(segment, largest)
+        found = flush_schedules(segment, operands, layout.lane)
         if found is None:
             return None
         for tile, lengths in enumerate(found):
@@ -65,9 +78,10 @@ def pack_conv(
 
     flushes: what `schedules` found, or None for kernels that need none. placement: by default dense tensors.
     """
-    parts = segments(geometry, pack_amx.CHUNK if isa == "amx" else None)
-    packed = pack_weights(weight, geometry, parts)
-    tiles, panel = len(packed), packed[0].nbytes
+    layout = layout_of(isa)
+    parts = segments(geometry, pack_amx.CHUNK if isa == "amx" else None, layout.step)
+    packed = panels(pack_weights(weight, geometry, parts), layout)
+    tiles, panel = packed.shape
     order = flushes if flushes is not None else [b""] * tiles
     out_size = 4 if epilogue.output is None else 1
     where = placement or geometry.dense(out_size, 4 if residual_f32 else 1)
@@ -93,6 +107,7 @@ def pack_conv(
         "segments_offset": table_offset,
         "schedule_offset": schedule_offset,
         "scale_offset": scale_offset,
+        "panel_bytes": panel,
         "weight_offset": weight_offset,
     }
     if isa == "amx":

@@ -1,6 +1,6 @@
 // The loops around a convolution's tile: which rows, which columns, where operands and results lie. An instruction set's qconv.c defines
 //   TILE_ROWS                       rows of a tile; a tile has 16 columns
-//   multiply_tile(operands, weights, schedule, segments, end, count, sums)
+//   multiply_tile(operands, panel, schedule, segments, end, count, sums)
 //                                   exact sums of `count` rows, i32[TILE_ROWS][16]; `segments` are (offset, length) up to `end`
 //   store_tile(sums, scales, finish, residual, out, columns, count)
 //                                   the epilogue of `columns` of these rows; residual and out point at each row's first column
@@ -51,12 +51,12 @@ INLINE void do_tile(Convolution *c, i64 tile, i64 row, i64 count) {
   const i64 channel = group * p[QCONV_filters] + column, columns = smaller(16, p[QCONV_filters] - column);
   const i64 out_size = p[QCONV_out_f32] ? 4 : 1, residual_size = p[QCONV_residual_f32] ? 4 : 1;
   const u8 *schedule = blob + ((const i32 *)(blob + p[QCONV_schedule_offset]))[tile];
-  const s8 *weights = (const s8 *)blob + p[QCONV_weight_offset] + tile * 16 * (i64)p[QCONV_depth];
+  const s8 *panel = (const s8 *)blob + p[QCONV_weight_offset] + tile * (i64)p[QCONV_panel_bytes];
   const float *scales = (const float *)(blob + p[QCONV_scale_offset]) + tile * 32;
   const i32 joined[2] = {0, p[QCONV_depth]};
   const i32 *segments = p[QCONV_gathered] ? joined : (const i32 *)(blob + p[QCONV_segments_offset]);
   i32 sums[TILE_ROWS * 16] __attribute__((aligned(64)));
-  multiply_tile(c->operands, weights, schedule, segments, segments + (p[QCONV_gathered] ? 2 : 2 * p[QCONV_segments]), count, sums);
+  multiply_tile(c->operands, panel, schedule, segments, segments + (p[QCONV_gathered] ? 2 : 2 * p[QCONV_segments]), count, sums);
   u8 *out[TILE_ROWS];
   const u8 *residual[TILE_ROWS];
   for (i64 i = 0; i < count; i++) {

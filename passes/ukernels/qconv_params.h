@@ -49,7 +49,8 @@
   FIELD(segments_offset)     /* i32[segments][2]: offset, length */                                                                \
   FIELD(schedule_offset)     /* i32[tiles], each the byte offset of that tile's flush schedule */                                  \
   FIELD(scale_offset)        /* f32[tiles][2][16]: multipliers, then offsets */                                                    \
-  FIELD(weight_offset)       /* s8[tiles][depth / 4][16][4] */
+  FIELD(panel_bytes)         /* of a tile's weights and what goes with them */                                                      \
+  FIELD(weight_offset)       /* panels: s8[depth / 4][16][4], or what the instruction set wants, see layouts.py */
 
 #define QCONV_ENUM(name) QCONV_##name,
 enum { QCONV_FIELDS(QCONV_ENUM) QCONV_COUNT };

@@ -20,14 +20,22 @@ from quantune.targets import get
 
 pytestmark = pytest.mark.skipif(emulation.available() is not None, reason=emulation.available() or "")
 
-EMULATED = {"cortex-a53": "cortex-a53", "cortex-a55": "max", "cortex-a72": "cortex-a72"}
+EMULATED = {
+    "cortex-a53": "cortex-a53",
+    "cortex-a55": "max",
+    "cortex-a72": "cortex-a72",
+    "neoverse-n2": "max",
+}
 """Target → qemu's processor, so that an instruction the target lacks crashes; qemu before 8.1 has no A55."""
 NETWORKS = (
-    ("resnet18@32", "cortex-a72"),
+    ("resnet18@32", "cortex-a53"),
     ("mobilenet_v2@32", "cortex-a72"),
     ("squeezenet@32", "cortex-a72"),
     ("shufflenet_v2@32", "cortex-a72"),
     ("resnet18@32", "cortex-a55"),
+    ("shufflenet_v2@32", "cortex-a55"),
+    ("resnet18@32", "neoverse-n2"),
+    ("mobilenet_v2@32", "neoverse-n2"),
 )
 
 
@@ -45,12 +53,17 @@ def test_all_integer_network_equals_the_reference(
             np.testing.assert_array_equal(value, done[output])
 
 
-GROUPS = (("cortex-a53", ""), ("cortex-a55", ""), ("cortex-a72", "portable"))
+GROUPS = (
+    *(("cortex-a53", isa) for isa in ("", "neon")),
+    *(("cortex-a55", isa) for isa in ("", "dotprod")),
+    ("neoverse-n2", "i8mm"),
+    ("cortex-a72", "portable"),
+)
 
 
 @pytest.mark.parametrize(("target", "isa"), GROUPS)
 def test_groups_of_every_kind_equal_the_reference(tmp_path: Path, target: str, isa: str) -> None:
-    """With the flags that modules ship with; the portable kernels, too."""
+    """With the flags that modules ship with; all kernels and none."""
     kernels = KernelTarget((isa,), executable_target(get(target))) if isa else NO_KERNELS
     written = write(ALL_KINDS, kernels)
     compile_module(written.source, tmp_path / "groups.vmfb", get(target), BEST_FLAGS)

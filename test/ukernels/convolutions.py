@@ -13,6 +13,7 @@ from machines import Call, KernelFault, Machine
 from quantune.graph.model import Layer
 from quantune.numerics.epilogue import Epilogue, contraction_epilogue
 from quantune.passes.ukernels.geometry import Geometry, segments
+from quantune.passes.ukernels.layouts import layout_of
 from quantune.passes.ukernels.pack import pack_conv, pack_weights, schedules
 from quantune.passes.ukernels.pack_depthwise import pack_depthwise
 from quantune.plan.schema import Quantization
@@ -176,8 +177,9 @@ def _pack(
         return pack_depthwise(geometry, weight, epilogue, machine.isa, source.maximum)
     assert geometry.supported, case
     flushes = None
-    if machine.isa == "avx2":
-        parts = segments(geometry)
-        flushes = schedules(pack_weights(weight, geometry, parts), parts.steps, source.maximum)
+    layout = layout_of(machine.isa)
+    if layout.lane:
+        parts = segments(geometry, step=layout.step)
+        flushes = schedules(pack_weights(weight, geometry, parts), parts.steps, source.maximum, layout)
         assert flushes is not None, f"no schedule for {case!r}"
     return pack_conv(geometry, weight, epilogue, flushes, machine.isa)

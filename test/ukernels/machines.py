@@ -45,11 +45,17 @@ class KernelFault(AssertionError):
 
 @dataclass(frozen=True)
 class Machine:
-    """An instruction set with the processor that executes it. `needs`: Linux's names of its features."""
+    """An instruction set with the processor that executes it.
+
+    Attributes:
+        needs: Linux's names of its features.
+        emulated: qemu's name of an Arm processor, so that an instruction beyond it crashes.
+    """
 
     isa: str
     architecture: str
     needs: tuple[str, ...] = ()
+    emulated: str = "cortex-a53"
 
     def __str__(self) -> str:
         return f"{self.isa}-{self.architecture}"
@@ -83,7 +89,7 @@ class Machine:
             return []
         found, root = emulation.emulator(), emulation.sysroot()
         assert found is not None and root is not None
-        return [found, "-cpu", "cortex-a72", "-L", root]
+        return [found, "-cpu", self.emulated, "-L", root]
 
     def _split(self, data: bytes, calls: Sequence[Call]) -> list[bytes]:
         found, start = [], 0
@@ -105,6 +111,9 @@ MACHINES = (
     Machine("amx", "x86_64", ("avx512f", "avx512bw", "avx512vl", "amx_tile", "amx_int8")),
     Machine("portable", "x86_64", ("fma",)),
     Machine("portable", "aarch64"),
+    Machine("neon", "aarch64", ("asimd",)),
+    Machine("dotprod", "aarch64", ("asimddp",), emulated="cortex-a76"),
+    Machine("i8mm", "aarch64", ("i8mm",), emulated="max"),
 )
 
 

@@ -9,6 +9,7 @@ import pytest
 from convolutions import Convolution, prepare
 from machines import KernelFault, Machine, each_machine
 from quantune.passes.ukernels import bitcode
+from quantune.passes.ukernels.layouts import layout_of
 
 CASE = Convolution(out=(9, 1), channels=8, filters=20)
 DEPTHWISE = Convolution(channels=24, filters=0, kernel=(3, 3), residual=True)
@@ -45,6 +46,6 @@ def test_results_that_are_never_written_are_seen(machine: Machine) -> None:
 def test_one_wrong_weight_shows(machine: Machine) -> None:
     call, expected = prepare(replace(CASE, stored=False), machine)
     blob = bytearray(call.inputs[-1])
-    blob[-64] ^= 1  # filter 16: the last tile's first column
+    blob[-16 * layout_of(machine.isa).step] ^= 1  # filter 16: the last tile's first column
     wrong = replace(call, inputs=(*call.inputs[:-1], bytes(blob)))
     assert machine.run("qconv", [wrong]) != [expected.tobytes()]

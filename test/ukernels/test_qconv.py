@@ -149,7 +149,8 @@ def test_random_convolutions(machine: Machine, cases: list[Convolution]) -> None
 
 @each_machine
 def test_more_flushes_and_longer_groups_than_a_byte_counts(machine: Machine) -> None:
-    """AVX2: 512 groups of one step in a run; weights so small that a group has 255 steps."""
-    widest_weights = Convolution((7, 1), 2048, 33, weight_bits=7, fill="matched")
+    """512 groups of one step (NEON: two) in a run; weights so small that a group has 255 steps."""
+    channels = 4096 if machine.isa == "neon" else 2048
+    widest_weights = Convolution((7, 1), channels, 33, weight_bits=widest(machine), fill="matched")
     small_weights = [Convolution((7, 1), 2056, 1, weight_bits=2, seed=seed) for seed in range(12)]
     check(machine, [widest_weights, *small_weights])

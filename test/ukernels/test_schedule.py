@@ -8,50 +8,60 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from quantune.passes.ukernels.layouts import Layout, layout_of
 from quantune.passes.ukernels.pack import schedules
 from quantune.passes.ukernels.schedule import LONGEST, flush_schedules
 
 Integers = NDArray[np.int64]
 
 
-def flush_schedule(weights: Integers, largest: int) -> list[int] | None:
+AVX2, NEON = layout_of("avx2"), layout_of("neon")
+
+
+def flush_schedule(weights: Integers, largest: int, layout: Layout = AVX2) -> list[int] | None:
     """Of a single tile, [steps, columns, 4]."""
-    found = flush_schedules(weights[None], largest)
+    found = flush_schedules(weights[None], (-layout.shift, largest - layout.shift), layout.lane)
     return None if found is None else found[0]
 
 
-def lane_sums(weights: Integers, activations: Integers, lengths: list[int]) -> Integers:
-    """What the AVX2 kernel computes, in 16-bit arithmetic: i32 sums [cases, columns].
+def lane_sums(weights: Integers, operands: Integers, lengths: list[int], layout: Layout) -> Integers:
+    """What the kernels compute, in 16-bit arithmetic: i32 sums [cases, columns, lanes].
 
-    weights: [steps, columns, 4]; activations: [cases, steps, 4]. Neighbouring products are added with
-    saturation (`vpmaddubsw`), steps are added with wrap-around (`vpaddw`), groups are widened (`vpmaddwd`).
+    weights: [steps, columns, 4]; operands: [cases, steps, 4]. A step's products go into lanes with saturation
+    (`vpmaddubsw`; those of `smlal` need none), steps are added with wrap-around, groups are widened.
     """
-    products = activations[:, :, None, :] * weights
-    pairs = products.reshape(*products.shape[:3], 2, 2).sum(-1).clip(-32768, 32767).astype(np.int16)
-    total = np.zeros((len(activations), weights.shape[1]), np.int32)
+    steps = exact_steps(weights, operands, layout).clip(-32768, 32767).astype(np.int16)
+    total = np.zeros((len(operands), *steps.shape[2:]), np.int32)
     start = 0
     for length in lengths:
-        lanes = pairs[:, start : start + length].sum(axis=1, dtype=np.int16)
-        total += lanes.sum(-1, dtype=np.int32)
+        total += steps[:, start : start + length].sum(axis=1, dtype=np.int16)
         start += length
     assert start == len(weights)
     return total.astype(np.int64)
 
 
-def exact_sums(weights: Integers, activations: Integers) -> Integers:
-    found: Integers = np.einsum("ask,sck->ac", activations, weights)
+def exact_steps(weights: Integers, operands: Integers, layout: Layout) -> Integers:
+    """What every step adds to every lane: [cases, steps, columns, lanes]."""
+    products = operands[:, :, None, :] * weights
+    found: Integers = products.reshape(*products.shape[:3], -1, layout.lane).sum(-1)
     return found
 
 
-def sign_matched(weights: Integers, largest: int) -> Integers:
-    """The worst activations of every lane: largest under its positive (or its negative) weights, else 0."""
+def exact_sums(weights: Integers, operands: Integers, layout: Layout) -> Integers:
+    found: Integers = exact_steps(weights, operands, layout).sum(axis=1)
+    return found
+
+
+def sign_matched(weights: Integers, largest: int, layout: Layout) -> Integers:
+    """The worst operands of every lane: largest under its positive (or its negative) weights, else least."""
     columns = weights.transpose(1, 0, 2)
     cases = []
-    for lane in (slice(0, 2), slice(2, 4)):
+    for first in range(0, 4, layout.lane):
+        lane = slice(first, first + layout.lane)
         for signs in (columns > 0, columns < 0):
             worst = np.zeros(columns.shape, np.int64)
             worst[:, :, lane] = np.where(signs[:, :, lane], largest, 0)
-            cases.append(worst)
+            cases.append(worst - layout.shift)
     return np.concatenate(cases)
 
 
@@ -67,31 +77,48 @@ def tiles(draw: st.DrawFn) -> tuple[Integers, int]:
     return weights.astype(np.int64), (1 << activation_bits) - 1
 
 
+@pytest.mark.parametrize("layout", [AVX2, NEON], ids=["avx2", "neon"])
 @settings(deadline=None, max_examples=150)
-@given(tiles())
-def test_the_schedule_is_sufficient_and_tight(tile: tuple[Integers, int]) -> None:
+@given(tile=tiles())
+def test_the_schedule_is_sufficient_and_tight(layout: Layout, tile: tuple[Integers, int]) -> None:
     weights, largest = tile
-    lengths = flush_schedule(weights, largest)
+    lengths = flush_schedule(weights, largest, layout)
     if lengths is None:
         # Refused with reason: flushing after every single step would still be wrong.
-        worst = sign_matched(weights, largest)
-        each = lane_sums(weights, worst, [1] * len(weights))
-        assert (each != exact_sums(weights, worst)).any()
+        worst = sign_matched(weights, largest, layout)
+        each = lane_sums(weights, worst, [1] * len(weights), layout)
+        assert (each != exact_sums(weights, worst, layout)).any()
         return
     assert sum(lengths) == len(weights)
     assert all(1 <= length <= LONGEST for length in lengths)
-    random = np.random.default_rng(0).integers(0, largest + 1, (8, len(weights), 4))
-    for activations in (sign_matched(weights, largest), random):
+    random = np.random.default_rng(0).integers(0, largest + 1, (8, len(weights), 4)) - layout.shift
+    for operands in (sign_matched(weights, largest, layout), random):
         np.testing.assert_array_equal(
-            lane_sums(weights, activations, lengths), exact_sums(weights, activations)
+            lane_sums(weights, operands, lengths, layout), exact_sums(weights, operands, layout)
         )
     start = 0
     for length in lengths[:-1]:
         if length < LONGEST:
             longer = weights[start : start + length + 1]
-            worst = sign_matched(longer, largest)
-            assert (lane_sums(longer, worst, [length + 1]) != exact_sums(longer, worst)).any()
+            worst = sign_matched(longer, largest, layout)
+            assert (lane_sums(longer, worst, [length + 1], layout) != exact_sums(longer, worst, layout)).any()
         start += length
+
+
+@pytest.mark.parametrize(
+    ("weight", "largest", "length"),
+    [
+        (127, 255, 2),  # 127 * 128 * 2 = 32512: any two products of 8-bit weights fit a lane of NEON's
+        (63, 255, 4),
+        (31, 255, 8),
+        (7, 255, 36),
+        (-127, 127, 2),  # the operands are then -128..-1
+    ],
+)
+def test_constant_weights_of_neon(weight: int, largest: int, length: int) -> None:
+    found = flush_schedule(np.full((90, 16, 4), weight, np.int64), largest, NEON)
+    assert found is not None
+    assert found[0] == length
 
 
 @pytest.mark.parametrize(
@@ -131,14 +158,14 @@ def test_every_run_has_a_count_and_its_own_lengths() -> None:
     """Groups never reach across runs, because the kernel moves its row pointers there."""
     packed = np.ones((2, 12, 16, 4), np.int8)
     packed[1] = 63
-    assert schedules(packed, [4, 4, 4], 255) == [bytes([1, 0, 4] * 3), bytes([4, 0, 1, 1, 1, 1] * 3)]
-    assert schedules(np.full((1, 300, 16, 4), 63, np.int8), [300], 255) == [
+    assert schedules(packed, [4, 4, 4], 255, AVX2) == [bytes([1, 0, 4] * 3), bytes([4, 0, 1, 1, 1, 1] * 3)]
+    assert schedules(np.full((1, 300, 16, 4), 63, np.int8), [300], 255, AVX2) == [
         bytes([300 % 256, 1]) + b"\1" * 300
     ]
-    assert schedules(np.full((1, 4, 16, 4), 127, np.int8), [4], 255) is None
+    assert schedules(np.full((1, 4, 16, 4), 127, np.int8), [4], 255, AVX2) is None
 
 
 def test_tiles_do_not_shape_each_other() -> None:
     random = np.random.default_rng(1).integers(-31, 32, (5, 40, 16, 4))
-    together = flush_schedules(random, 255)
+    together = flush_schedules(random, (0, 255), AVX2.lane)
     assert together == [flush_schedule(tile, 255) for tile in random]

@@ -38,7 +38,11 @@ Weights = Annotated[
 ]
 Target = Annotated[
     str,
-    typer.Option("--target", metavar="NAME", help="host, x86-64-avx2, cortex-a53, cortex-a72 or cortex-a55"),
+    typer.Option(
+        "--target",
+        metavar="NAME",
+        help="host, x86-64-avx2, cortex-a53, cortex-a72, cortex-a55 or neoverse-n2",
+    ),
 ]
 Observer = Annotated[
     str,

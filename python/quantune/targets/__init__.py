@@ -5,12 +5,15 @@ from __future__ import annotations
 import functools
 
 from quantune.errors import QuantuneError
-from quantune.targets import cortex_a53, cortex_a55, cortex_a72, cpu, host, x86_64_avx2
+from quantune.targets import cortex_a53, cortex_a55, cortex_a72, cpu, host, neoverse_n2, x86_64_avx2
 from quantune.targets.base import Target
 
 __all__ = ["Target", "get", "names"]
 
-_FIXED = {module.TARGET.name: module.TARGET for module in (x86_64_avx2, cortex_a53, cortex_a72, cortex_a55)}
+_FIXED = {
+    module.TARGET.name: module.TARGET
+    for module in (x86_64_avx2, cortex_a53, cortex_a72, cortex_a55, neoverse_n2)
+}
 
 
 def names() -> list[str]:

@@ -37,6 +37,9 @@ class Target:
     @property
     def kernel_isas(self) -> tuple[str, ...]:
         """Whose microkernels run here, the best first; empty where only IREE's code generation does."""
+        if self.architecture == "aarch64":
+            arm = (("i8mm", self.i8mm), ("dotprod", self.dotprod), ("neon", self.neon))
+            return tuple(isa for isa, present in arm if present)
         if self.avx512_vnni:
             return ("amx", "avx512vnni") if self.amx else ("avx512vnni",)
         return ("avx2",) if self.avx2 else ()

@@ -1,0 +1,80 @@
+// Quantized convolution for 64-bit Arm without dot products: `smull`/`smlal` sum in 16-bit lanes for as long as the compiler has proved
+// it safe, then `sadalp` widens them.
+//
+// NEON multiplies only operands of one sign, so 128 is taken from the activations: panels begin with what the sums lack, 128 times the
+// sum of a column's weights. A lane takes one product a step of four operands; of 8-bit weights any two products fit.
+#define SYMBOL(name) quantune_##name##_neon
+#define TILE_ROWS 3
+#include <arm_neon.h>
+
+#include "../common.h"
+#include "../qconv_params.h"
+
+// Four operands of a row, less 128, in every word.
+INLINE int8x16_t broadcast(const u8 *p, uint8x16_t flip) {
+  uint32_t word;
+  __builtin_memcpy(&word, p, 4);
+  return vreinterpretq_s8_u8(veorq_u8(vreinterpretq_u8_u32(vdupq_n_u32(word)), flip));
+}
+
+// Eight columns of the tile: three rows of them, with lanes and sums, are what the registers hold.
+INLINE void multiply_half(const int rows, const u8 *const *operands, const i32 *start, const s8 *w, const u8 *schedule,
+                          const i32 *segment, const i32 *end, i32 *sums) {
+  const uint8x16_t flip = vdupq_n_u8(128);
+  int32x4_t total[TILE_ROWS][4];
+  for (int i = 0; i < rows; i++)
+    for (int j = 0; j < 4; j++) total[i][j] = vdupq_n_s32(0);
+  for (; segment != end; segment += 2) {
+    const u8 *a[TILE_ROWS];
+    for (int i = 0; i < rows; i++) a[i] = operands[i] + segment[0];
+    int groups = schedule[0] | schedule[1] << 8;
+    for (schedule += 2; groups; groups--) {
+      int16x8_t lanes[TILE_ROWS][4];
+      const int8x16_t w0 = vld1q_s8(w), w1 = vld1q_s8(w + 16);
+      for (int i = 0; i < rows; i++) {
+        const int8x16_t x = broadcast(a[i], flip);
+        lanes[i][0] = vmull_s8(vget_low_s8(w0), vget_low_s8(x)), lanes[i][1] = vmull_high_s8(w0, x);
+        lanes[i][2] = vmull_s8(vget_low_s8(w1), vget_low_s8(x)), lanes[i][3] = vmull_high_s8(w1, x);
+        a[i] += 4;
+      }
+      w += 64;
+#pragma clang loop unroll(disable)
+      for (int left = *schedule++ - 1; left; left--, w += 64) {
+        const int8x16_t v0 = vld1q_s8(w), v1 = vld1q_s8(w + 16);
+        for (int i = 0; i < rows; i++) {
+          const int8x16_t x = broadcast(a[i], flip);
+          lanes[i][0] = vmlal_s8(lanes[i][0], vget_low_s8(v0), vget_low_s8(x)), lanes[i][1] = vmlal_high_s8(lanes[i][1], v0, x);
+          lanes[i][2] = vmlal_s8(lanes[i][2], vget_low_s8(v1), vget_low_s8(x)), lanes[i][3] = vmlal_high_s8(lanes[i][3], v1, x);
+          a[i] += 4;
+        }
+      }
+      for (int i = 0; i < rows; i++)
+        for (int j = 0; j < 4; j++) total[i][j] = vpadalq_s16(total[i][j], lanes[i][j]);
+    }
+  }
+  for (int i = 0; i < rows; i++)
+    for (int j = 0; j < 2; j++)
+      vst1q_s32(sums + i * 16 + j * 4, vaddq_s32(vld1q_s32(start + j * 4), vpaddq_s32(total[i][2 * j], total[i][2 * j + 1])));
+}
+
+#define ROWS(n)                                                                                                                      \
+  OUTLINE void multiply_##n(const u8 *const *a, const i32 *start, const s8 *w, const u8 *s, const i32 *g, const i32 *e, i32 *sums) { \
+    multiply_half(n, a, start, w, s, g, e, sums);                                                                                    \
+  }
+ROWS(1) ROWS(2) ROWS(3)
+
+INLINE void multiply_tile(const u8 *const *operands, const s8 *panel, const u8 *schedule, const i32 *segments, const i32 *end, i64 count,
+                          i32 *sums) {
+  for (i64 j = 0; j < 16; j += 8) {
+    const i32 *start = (const i32 *)panel + j;
+    const s8 *weights = panel + 64 + 4 * j;
+    switch (count) {
+      case 3: multiply_3(operands, start, weights, schedule, segments, end, sums + j); break;
+      case 2: multiply_2(operands, start, weights, schedule, segments, end, sums + j); break;
+      default: multiply_1(operands, start, weights, schedule, segments, end, sums + j);
+    }
+  }
+}
+
+#include "../store_tile_neon.h"
+#include "../qconv_driver.h"
