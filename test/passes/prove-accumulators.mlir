@@ -1,11 +1,16 @@
 // RUN: quantune-opt %s --split-input-file --pass-pipeline=prove-accumulators{target=x86-64-avx2} --report=- | filecheck %s
-// RUN: quantune-opt %s --split-input-file --pass-pipeline=prove-accumulators{target=cortex-a72} | filecheck %s --check-prefix=NONE
+// RUN: quantune-opt %s --split-input-file --pass-pipeline=prove-accumulators{target=cortex-a55} | filecheck %s --check-prefix=NONE
+// RUN: quantune-opt %s --split-input-file --pass-pipeline=prove-accumulators{target=cortex-a72} --report=- | filecheck %s --check-prefix=NEON
 
 // NONE-NOT: quantune.flush_schedule
 
 // 31 * 255 * 2 fits 16 bits twice, not three times: of three steps, the first two share a flush. The schedule is one run (2 groups,
 // as a 16-bit number) of 2 and 1 steps.
 
+// NEON adds one product a step to a lane, of an operand of -128..127: eight would fit.
+
+// NEON: // prove-accumulators: {"steps_between_flushes": {"fc": 3.0}, "unproved": []}
+// NEON: linalg.matmul {quantune.flush_schedule = [array<i8: 1, 0, 3>]
 // CHECK: // prove-accumulators: {"steps_between_flushes": {"fc": 1.5}, "unproved": []}
 // CHECK-LABEL: func.func @six_bits
 // CHECK: linalg.matmul {quantune.flush_schedule = [array<i8: 2, 0, 2, 1>]
@@ -23,7 +28,11 @@ func.func @six_bits(%q: tensor<1x12x!quant.uniform<u8:f32, 0.5:3>>) -> tensor<1x
 
 // -----
 
-// Seven bits of activation double the length; eight bits of weight cannot be proved at all.
+// Seven bits of activation double the length; eight bits of weight cannot be proved at all with AVX2, NEON takes two steps.
+
+// NEON: // prove-accumulators: {"steps_between_flushes": {"narrow": 3.0, "wide": 1.5}, "unproved": []}
+// NEON: linalg.matmul {quantune.flush_schedule = [array<i8: 1, 0, 3>], quantune.layer = "narrow"
+// NEON: linalg.matmul {quantune.flush_schedule = [array<i8: 2, 0, 2, 1>], quantune.layer = "wide"
 
 // CHECK: // prove-accumulators: {"steps_between_flushes": {"narrow": 3.0}, "unproved": ["wide"]}
 // CHECK-LABEL: func.func @widths

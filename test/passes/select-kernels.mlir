@@ -1,5 +1,5 @@
 // RUN: quantune-opt %s --split-input-file --pass-pipeline='prove-accumulators{target=x86-64-avx2},select-kernels{target=x86-64-avx2}' --report=- --mlir-elide=8 | filecheck %s
-// RUN: quantune-opt %s --split-input-file --pass-pipeline='select-kernels{target=cortex-a72}' --report=- | filecheck %s --check-prefix=NO-KERNELS
+// RUN: quantune-opt %s --split-input-file --pass-pipeline='prove-accumulators{target=cortex-a72},select-kernels{target=cortex-a72}' --report=- --mlir-elide=8 | filecheck %s --check-prefix=NEON
 // RUN: quantune-opt %s --split-input-file --pass-pipeline=select-kernels --report=- | filecheck %s --check-prefix=NO-KERNELS
 // RUN: not quantune-opt %s --pass-pipeline='select-kernels{target=x86-64-avx3}' 2>&1 | filecheck %s --check-prefix=REJECTED
 
@@ -22,6 +22,10 @@
 #channel = affine_map<(d0, d1, d2, d3) -> (d3)>
 #unary = {indexing_maps = [#map, #map], iterator_types = ["parallel", "parallel", "parallel", "parallel"]}
 #bias = {indexing_maps = [#map, #channel, #map], iterator_types = ["parallel", "parallel", "parallel", "parallel"]}
+
+// NEON: // select-kernels: {"choices": {"conv": "kernel qconv for neon"}, "kernels": 1}
+// NEON: #hal.executable.target<"llvm-cpu", "embedded-elf-arm_64", {{.*}}target_triple = "aarch64-
+// NEON: flow.dispatch @quantune_kernels::@quantune_qconv_neon_
 
 // CHECK: // select-kernels: {"choices": {"conv": "kernel qconv for avx2"}, "kernels": 1}
 // CHECK: #[[TARGET:.+]] = #hal.executable.target<"llvm-cpu", "embedded-elf-x86_64", {{.*}}target_triple = "x86_64-
