@@ -1,17 +1,22 @@
-"""Calling a microkernel: a `stream.executable` with the bitcode inside, and a `flow.dispatch` per use."""
+"""Calling microkernels: requests while layers are chosen, then a `flow.dispatch` each when all are known."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from iree.compiler import ir
 
-from quantune.ir import build
+from quantune.ir import build, values
+from quantune.passes.image_views import View, tensor_bytes, view_of
+from quantune.passes.kernel_call import KernelCall, Pack
+from quantune.passes.kernel_executable import EXECUTABLE, Entry, executable
+from quantune.passes.place_results import Home, find_homes, fold_casts
 from quantune.passes.ukernels import bitcode
+from quantune.passes.ukernels.image import Placement
 from quantune.passes.ukernels.layouts import Layout, layout_of
-
-EXECUTABLE = "quantune_kernels"
 
 
 @dataclass(frozen=True)
@@ -37,130 +42,105 @@ class KernelTarget:
         return layout_of(self.isa("qconv"))
 
 
-@dataclass(frozen=True)
-class _Entry:
-    """One export: a kernel for operands of these sizes (in i8 elements) and this many workgroups."""
-
-    kernel: str
-    sizes: tuple[int, ...]
-    workgroups: tuple[int, int]
-
-    @property
-    def symbol(self) -> str:
-        return f"{self.kernel}_{'x'.join(map(str, self.sizes))}_{self.workgroups[0]}x{self.workgroups[1]}"
-
-
 @dataclass
 class Kernels:
-    """Collects what a module dispatches, then writes the executable that holds it all."""
+    """Collects the kernels that a module calls, then decides where results lie and writes dispatches."""
 
     target: KernelTarget
+    calls: list[KernelCall] = field(default_factory=list)
     families: dict[str, str] = field(default_factory=dict)  # to the instruction set
-    entries: dict[_Entry, None] = field(default_factory=dict)
+    entries: dict[str, Entry] = field(default_factory=dict)  # by symbol
 
-    def call(
+    def request(
         self,
+        layer: str,
         family: str,
-        name: str,
-        operands: Sequence[ir.Value],
+        image: ir.Value,
+        residual: ir.Value | None,
         result: ir.RankedTensorType,
-        workgroups: tuple[int, int],
+        pack: Pack,
+        *,
+        whole_rows: bool = False,
+        reads_views: bool = True,
+        writes_views: bool = True,
     ) -> ir.Value:
-        """Dispatches `quantune_<name>_<isa>(operands…, result, offsets…, x, y)`."""
-        isa = self.target.isa(family)
-        assert isa is not None, family
-        sizes = (*(_bytes(v.type) for v in operands), _bytes(result))
-        entry = _Entry(f"quantune_{name}_{isa}", sizes, workgroups)
-        self.families[family] = isa
-        self.entries[entry] = None
-        target = ir.ArrayAttr.get([ir.SymbolRefAttr.get([EXECUTABLE, entry.symbol])])
-        segments = ir.DenseI32ArrayAttr.get([0, len(operands), 0, 0])
-        return ir.Operation.create(
-            "flow.dispatch",
-            results=[result],
-            operands=list(operands),
-            attributes={"entry_points": target, "operandSegmentSizes": segments},
-        ).result
+        """The result of a kernel; `write` puts the dispatch there. The rest is as in KernelCall."""
+        operands = [image, *([] if residual is None else [residual])]
+        op = ir.Operation.create("builtin.unrealized_conversion_cast", results=[result], operands=operands)
+        call = KernelCall(op, layer, family, pack, whole_rows, reads_views, writes_views)
+        self.calls.append(call)
+        return call.result
 
     def write(self, module: ir.Module) -> None:
-        """Puts the executable into the module and names the one device it is for."""
-        if not self.entries:
+        """Replaces the requests, puts the executable into the module and names the one device it is for."""
+        if not self.calls:
             return
-        executable_target = self.target.executable_target
-        device = f'#hal.device.target<"local", [{executable_target}]> : !hal.device'
+        fold_casts(module)
+        order = {op: index for index, op in enumerate(values.operations(values.main_function(module)))}
+        self.calls.sort(key=lambda call: order[call.request])
+        homes = find_homes(module, self.calls)
+        for call in self.calls:
+            with ir.InsertionPoint(call.request), call.request.location:
+                self._dispatch(call, homes[call])
+        self._write_executable(module)
+
+    def _dispatch(self, call: KernelCall, home: Home) -> None:
+        """Writes one dispatch; with the last one of a home, whoever reads its values gets them from there."""
+        views = [
+            view_of(value, whole_pixels=number == 0 and call.whole_rows) if call.reads_views else View(value)
+            for number, value in enumerate(call.request.operands)
+        ]
+        images = [view.image for view in views]
+        where = Placement(images[0], home.image(call), images[1] if images[1:] else None, home.frame)
+        blob, workgroups = call.pack(where)
+        operands = [*(view.base for view in views), build.bytes_constant(blob)]
+        if home.shared:
+            operands.append(home.tensor or build.empty(home.kind.shape, home.kind.element_type))
+        sizes = [tensor_bytes(value.type) for value in operands]
+        symbol = self._export(call, (*sizes, *([] if home.shared else [tensor_bytes(home.kind)])), workgroups)
+        home.tensor = _flow_dispatch(symbol, operands, home.kind, tied=home.shared)
+        if call is home.members[-1][0]:
+            home.publish()
+
+    def _export(self, call: KernelCall, sizes: tuple[int, ...], workgroups: tuple[int, int]) -> str:
+        """The symbol of a new export, which profiles and reports show: `<layer>.<family>`."""
+        isa = self.target.isa(call.family)
+        assert isa is not None, call.family
+        self.families[call.family] = isa
+        kernel = f"quantune_{call.family}{'' if call.residual is None else '_residual'}_{isa}"
+        name = re.sub(r"\W", "_", f"{call.layer}_{call.family}_{isa}")
+        symbol = next(s for s in _numbered(name) if s not in self.entries)
+        self.entries[symbol] = Entry(symbol, kernel, sizes, workgroups)
+        return symbol
+
+    def _write_executable(self, module: ir.Module) -> None:
+        target = self.target.executable_target
+        device = f'#hal.device.target<"local", [{target}]> : !hal.device'
         module.operation.attributes["hal.device.targets"] = ir.ArrayAttr.get([ir.Attribute.parse(device)])
-        source = ir.Module.parse(self._text(), context=module.context)
+        text = executable(self.entries.values(), self.families, target)
+        source = ir.Module.parse(text, context=module.context)
         with ir.InsertionPoint.at_block_begin(module.body):
             for op in source.body.operations:
                 op.operation.clone()
 
-    def _text(self) -> str:
-        executable_target = self.target.executable_target
-        architecture = bitcode.architecture(executable_target)
-        objects = ", ".join(_object(isa, family, architecture) for family, isa in self.families.items())
-        exports = "\n".join(_export(entry) for entry in self.entries)
-        signatures = dict.fromkeys((entry.kernel, len(entry.sizes)) for entry in self.entries)
-        declarations = "\n".join(_declaration(kernel, operands) for kernel, operands in signatures)
-        functions = "\n".join(_function(entry) for entry in self.entries)
-        return f"""
-stream.executable private @{EXECUTABLE} attributes {{
-    hal.executable.objects = #hal.executable.objects<{{ {executable_target} = [{objects}] }}> }} {{
-{exports}
-  builtin.module {{
-{declarations}
-{functions}
-  }}
-}}"""
+
+def _numbered(name: str) -> Iterator[str]:
+    """The name, then the name with numbers: layers `a.b` and `a_b` must not become one symbol."""
+    yield name
+    yield from (f"{name}_{number}" for number in itertools.count(1))
 
 
-def _object(isa: str, family: str, architecture: str) -> str:
-    data = bitcode.load(isa, family, architecture)
-    constant = f'dense<"0x{data.hex().upper()}"> : vector<{len(data)}xi8>'
-    return f'#hal.executable.object<{{path = "{family}.bc", data = {constant}}}>'
-
-
-def _bytes(kind: ir.Type) -> int:
-    size = 4 if kind.element_type == build.f32() else 1
-    for dim in kind.shape:
-        size *= dim
-    return size
-
-
-def _export(entry: _Entry) -> str:
-    x, y = entry.workgroups
-    return f"""  stream.executable.export public @{entry.symbol} workgroups() -> (index, index, index) {{
-    %x = arith.constant {x} : index
-    %y = arith.constant {y} : index
-    %z = arith.constant 1 : index
-    stream.return %x, %y, %z : index, index, index
-  }}"""
-
-
-def _types(operands: int) -> str:
-    return ", ".join(["memref<i8>"] * operands + ["index"] * (operands + 2))
-
-
-def _declaration(kernel: str, operands: int) -> str:
-    attributes = "{hal.import.static, llvm.bareptr = true}"
-    return f"    func.func private @{kernel}({_types(operands)}) attributes {attributes}"
-
-
-def _function(entry: _Entry) -> str:
-    """Bare pointers do not include a binding's offset, so each offset travels beside its pointer."""
-    count = len(entry.sizes)
-    lines = [
-        f"    func.func @{entry.symbol}({', '.join(f'%b{i}: !stream.binding' for i in range(count))}) {{"
-    ]
-    lines.append("      %zero = arith.constant 0 : index")
-    for i, size in enumerate(entry.sizes):
-        kind = f"memref<{size}xi8>"
-        lines.append(f"      %m{i} = stream.binding.subspan %b{i}[%zero] : !stream.binding -> {kind}")
-        lines.append(
-            f"      %p{i}, %o{i}, %s{i}, %t{i} = iree_codegen.extract_strided_metadata %m{i} : {kind} "
-            "-> memref<i8>, index, index, index"
-        )
-    lines.append("      %x = stream.dispatch.workgroup.id[0] : index")
-    lines.append("      %y = stream.dispatch.workgroup.id[1] : index")
-    arguments = [f"%p{i}" for i in range(count)] + [f"%o{i}" for i in range(count)] + ["%x", "%y"]
-    lines.append(f"      func.call @{entry.kernel}({', '.join(arguments)}) : ({_types(count)}) -> ()")
-    return "\n".join([*lines, "      return", "    }"])
+def _flow_dispatch(
+    symbol: str, operands: Sequence[ir.Value], result: ir.RankedTensorType, tied: bool
+) -> ir.Value:
+    """tied: the result takes the place of the last operand."""
+    attributes: dict[str, ir.Attribute] = {
+        "entry_points": ir.ArrayAttr.get([ir.SymbolRefAttr.get([EXECUTABLE, symbol])]),
+        "operandSegmentSizes": ir.DenseI32ArrayAttr.get([0, len(operands), 0, 0]),
+    }
+    if tied:
+        last = ir.IntegerAttr.get(ir.IndexType.get(), len(operands) - 1)
+        attributes["tied_operands"] = ir.ArrayAttr.get([last])
+    return ir.Operation.create(
+        "flow.dispatch", results=[result], operands=list(operands), attributes=attributes
+    ).result

@@ -9,9 +9,10 @@ from iree.compiler import ir
 from quantune.graph.extract import anchor_of, layer_operations
 from quantune.ir import build, match, quant, values
 from quantune.passes.base import Pass, Report, tidy
-from quantune.passes.integer_group import Contraction, IntegerGroup, geometry_of
+from quantune.passes.integer_group import IntegerGroup, geometry_of
 from quantune.passes.kernel_dispatch import Kernels, KernelTarget
 from quantune.passes.prove_accumulators import flush_schedule
+from quantune.passes.ukernels.image import Placement
 from quantune.passes.ukernels.pack import pack_conv
 from quantune.passes.ukernels.pack_depthwise import pack_depthwise
 
@@ -30,13 +31,17 @@ class SelectKernels(Pass):
         target: the processor (on the command line its name, such as x86-64-avx2); without one, and on
             processors that have no kernels, everything is left to IREE's code generation.
 
+    A result that kernels read padded is written into a tensor that has the border already, and results that
+    are concatenated are written side by side into one (`passes/place_results.py`): neither is copied.
+
     Before:
         %1 = linalg.conv_2d_nhwc_hwcf ins(%dequantized, %dequantized_weights) outs(%zero)
         %2 = linalg.generic ins(%1, %bias) { addf }
         %3 = quant.qcast %2
+        %4 = tensor.pad %storage low[0, 1, 1, 0] high[0, 1, 1, 0]
     After:
-        %1 = flow.dispatch @quantune_kernels::@quantune_qconv_avx2_…(%x, %constants)
-            : (tensor<1x58x58x64xi8>, …) -> tensor<1x56x56x64xi8>
+        %1 = flow.dispatch @quantune_kernels::@layer1_0_conv1_qconv_avx2(%x, %constants)
+            : (tensor<1x58x58x64xi8>, …) -> tensor<1x58x58x64xi8>
 
     Left alone: float layers, weights whose 16-bit sums cannot be proved (AVX2).
     """
@@ -50,56 +55,51 @@ class SelectKernels(Pass):
             anchor = anchor_of(ops)
             if quant.precision_of(anchor) == "integer" and anchor.name in match.CONTRACTIONS:
                 with ir.InsertionPoint(ops[-1]), anchor.location:
-                    choices[name] = self._convolution(IntegerGroup(ops, anchor), kernels)
+                    choices[name] = self._convolution(name, IntegerGroup(ops, anchor), kernels)
         kernels.write(module)
         tidy(module)
         return {"choices": choices, "kernels": sum(c.startswith("kernel") for c in choices.values())}
 
-    def _convolution(self, group: IntegerGroup, kernels: Kernels) -> str:
-        """Rewrites one group if a kernel fits; returns what was chosen and why."""
+    def _convolution(self, name: str, group: IntegerGroup, kernels: Kernels) -> str:
+        """Requests a kernel for one group if one fits; returns what was chosen and why."""
         anchor = group.anchor
         depthwise = anchor.name == match.DEPTHWISE
-        isa = self.target.isa("qdepthwise" if depthwise else "qconv")
+        family = "qdepthwise" if depthwise else "qconv"
+        isa = self.target.isa(family)
         if isa is None:
             return "generated code: no kernel for this target"
         geometry = geometry_of(anchor)
         if not depthwise and not geometry.supported:
             return "generated code: its window has too many taps of fewer than 4 channels"
         parts = group.contraction()
-        if parts.residual is not None and values.element_type(parts.residual) != build.integer(8):
-            return "generated code: its residual input is f32"
-        if depthwise:
-            blob, workgroups = pack_depthwise(
-                geometry, parts.weight, parts.epilogue, isa, parts.source.maximum
-            )
-            _dispatch(group, parts, "qdepthwise", blob, workgroups, kernels)
-            return f"kernel qdepthwise for {isa}"
+        residual_f32 = parts.residual is not None and values.element_type(parts.residual) == build.f32()
         flushes = None
-        if self.target.layout.lane:
+        if not depthwise and self.target.layout.lane:
             flushes = flush_schedule(anchor)
             if flushes is None:
                 return (
                     "generated code: products of 8-bit weights may overflow 16 bits; 7-bit weights would not"
                 )
-        blob, workgroups = pack_conv(geometry, parts.weight, parts.epilogue, flushes, isa)
-        _dispatch(group, parts, "qconv", blob, workgroups, kernels)
-        return f"kernel qconv for {isa}"
 
+        def pack(where: Placement) -> tuple[bytes, tuple[int, int]]:
+            if depthwise:
+                largest = parts.source.maximum
+                return pack_depthwise(
+                    geometry, parts.weight, parts.epilogue, isa, largest, where, residual_f32
+                )
+            return pack_conv(geometry, parts.weight, parts.epilogue, flushes, isa, where, residual_f32)
 
-def _dispatch(
-    group: IntegerGroup,
-    parts: Contraction,
-    family: str,
-    blob: bytes,
-    workgroups: tuple[int, int],
-    kernels: Kernels,
-) -> None:
-    element = build.f32() if parts.epilogue.output is None else build.integer(8)
-    result = build.tensor_type(values.shape(group.anchor.results[0]), element)
-    operands = [
-        parts.stored,
-        *([] if parts.residual is None else [parts.residual]),
-        build.bytes_constant(blob),
-    ]
-    name = family if parts.residual is None else f"{family}_residual"
-    group.finish(kernels.call(family, name, operands, result, workgroups))
+        element = build.f32() if parts.epilogue.output is None else build.integer(8)
+        result = build.tensor_type(values.shape(anchor.results[0]), element)
+        group.finish(
+            kernels.request(
+                name,
+                family,
+                parts.stored,
+                parts.residual,
+                result,
+                pack,
+                whole_rows=not depthwise and geometry.whole_rows,
+            )
+        )
+        return f"kernel {family} for {isa}"
