@@ -25,7 +25,7 @@
 
 // NEON: // select-kernels: {"choices": {"conv": "kernel qconv for neon"}, "kernels": 1}
 // NEON: #hal.executable.target<"llvm-cpu", "embedded-elf-arm_64", {{.*}}target_triple = "aarch64-
-// NEON: flow.dispatch @quantune_kernels::@quantune_qconv_neon_
+// NEON: flow.dispatch @quantune_kernels::@conv_qconv_neon(
 
 // CHECK: // select-kernels: {"choices": {"conv": "kernel qconv for avx2"}, "kernels": 1}
 // CHECK: #[[TARGET:.+]] = #hal.executable.target<"llvm-cpu", "embedded-elf-x86_64", {{.*}}target_triple = "x86_64-
