@@ -6,7 +6,6 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.quantune-installed
-BENCH_MODELS := $(addprefix zoo:,resnet18 resnet50 vgg16 squeezenet mobilenet_v1 mobilenet_v2 shufflenet_v2 googlenet efficientnet_lite0)
 
 .PHONY: help venv kernels demo test check-ruff check-mypy check-lit check-pytest arm-emulation bench docs clean
 
@@ -55,8 +54,10 @@ check-pytest: kernels
 arm-emulation: venv ## set up what runs 64-bit Arm modules on this machine
 	-@"$(BIN)/python" tools/arm_emulation.py
 
-bench: kernels ## time the zoo at 224x224 against plain IREE, one run a model (20 minutes)
-	"$(BIN)/quantune" bench $(BENCH_MODELS)
+# What is measured already is kept: ARGS=--again measures all anew, ARGS='squeezenet --threads 1' a part.
+bench: kernels ## time the zoo against OpenVINO, ONNX Runtime and IREE, write docs/results (an hour)
+	"$(BIN)/python" -m pip install -qq --disable-pip-version-check --editable '.[bench]'
+	"$(BIN)/python" tools/bench.py $(ARGS)
 
 docs: venv ## regenerate docs/passes.md from the passes' docstrings
 	"$(BIN)/python" tools/docs.py

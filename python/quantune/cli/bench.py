@@ -38,6 +38,7 @@ class _Asked:
     calibration: str
     target: str
     variants: tuple[str, ...] | None
+    iree: tuple[str, ...]
     peers: tuple[str, ...]
     dispatches: bool
 
@@ -62,6 +63,10 @@ def command(
         str, typer.Option("--target", metavar="NAME", help="for models; a folder has its own")
     ] = "host",
     variants: options.Variants = None,
+    iree: Annotated[
+        str,
+        typer.Option("--iree", metavar="LIST", help="plain IREE's flags: default,best, one of them, none"),
+    ] = "default,best",
     peers: Annotated[
         str | None,
         typer.Option(
@@ -90,6 +95,7 @@ def command(
         calibration,
         options.checked_target(target),
         options.parse_variants(variants),
+        options.parse_iree(iree),
         options.parse_peers(peers),
         dispatches,
     )
@@ -173,7 +179,9 @@ def _measured(job: Job, made: JobOptions, variants: Sequence[str], asked: _Asked
     from quantune.job import metrics
 
     others = _peers(job, made, asked.peers)
-    sections = jobs.benchmarked(job, variants, asked.threads, asked.rounds, True, asked.dispatches, others)
+    sections = jobs.benchmarked(
+        job, variants, asked.threads, asked.rounds, asked.iree, asked.dispatches, others
+    )
     found = metrics.load(job.folder)
     if not sections["dispatches"]:
         sections["dispatches"] = found.get("dispatches") or {}

@@ -114,7 +114,7 @@ def _measure(job: Job, found: dict[str, Any]) -> None:
     if not set(variants) <= set(found.get("evaluation") or {}):
         found["evaluation"] = job.evaluate(variants, job.calibration.limited(CHECKED_IMAGES))
     if not found.get("benchmark"):
-        found |= jobs.benchmarked(job, variants, threads=(1,), rounds=QUICK_ROUNDS, iree=False, profile=False)
+        found |= jobs.benchmarked(job, variants, threads=(1,), rounds=QUICK_ROUNDS, iree=(), profile=False)
 
 
 def _warn_of_drop(output: Output, found: dict[str, Any], variant: str) -> None:

@@ -100,7 +100,7 @@ def benchmarked(
     variants: Sequence[str],
     threads: Sequence[int],
     rounds: int,
-    iree: bool,
+    iree: Sequence[str],
     profile: bool,
     peers: Sequence[Contender] = (),
 ) -> dict[str, Any]:

@@ -166,6 +166,14 @@ def parse_threads(text: str) -> tuple[int, ...]:
     return tuple(dict.fromkeys(int(part) for part in parts))
 
 
+def parse_iree(text: str) -> tuple[str, ...]:
+    """'default,best' → both; 'none' → ()."""
+    if text == "none":
+        return ()
+    parts = [part.strip() for part in text.split(",")]
+    return tuple(dict.fromkeys(one_of(part, ("default", "best"), "flags of --iree") for part in parts))
+
+
 def parse_peers(text: str | None) -> tuple[str, ...]:
     """'openvino,onnxruntime' → both, once it is clear that they are installed; None means none."""
     from quantune.peers import PEERS, check_installed

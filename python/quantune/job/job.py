@@ -34,7 +34,7 @@ from quantune.sensitivity.measure import measure
 from quantune.sensitivity.result import Sensitivity
 from quantune.targets import Target, get
 
-IREE_VARIANTS = {"fp32-default": IREE_DEFAULT_FLAGS, "fp32-best": IREE_BEST_FLAGS}
+IREE_FLAGS = {"default": IREE_DEFAULT_FLAGS, "best": IREE_BEST_FLAGS}
 """Plain IREE on the model as imported: its stock flags (for this CPU), and the best for convolutions."""
 
 
@@ -139,35 +139,31 @@ class Job:
         names = list(dict.fromkeys(["fp32", *variants]))
         return evaluate({name: HostRunner(self.variant_path(name)) for name in names}, dataset, self.progress)
 
-    def baselines(self) -> dict[str, Path]:
-        """Plain IREE on the model as imported; variant → module."""
-        found = {}
-        for name, flags in IREE_VARIANTS.items():
-            path = self._scratch / f"iree-{name}.vmfb"
-            key = key_of("iree", self.model.graph.fingerprint, self.target, flags)
-            if not self.cache.fresh(path, key):
-                self.progress.start(f"compiling plain IREE, {name}")
-                try:
-                    compile_module(self.model.original_path, path, self.target, flags)
-                finally:
-                    self.progress.finish()
-                self.cache.record(path, key)
-            found[name] = path
-        return found
+    def baseline(self, name: str) -> Path:
+        """Plain IREE on the model as imported, with one of IREE_FLAGS."""
+        path, flags = self._scratch / f"iree-fp32-{name}.vmfb", IREE_FLAGS[name]
+        key = key_of("iree", self.model.graph.fingerprint, self.target, flags)
+        if not self.cache.fresh(path, key):
+            self.progress.start(f"compiling plain IREE, {name} flags")
+            try:
+                compile_module(self.model.original_path, path, self.target, flags)
+            finally:
+                self.progress.finish()
+            self.cache.record(path, key)
+        return path
 
     def benchmark(
         self,
         variants: Sequence[str],
         threads: Sequence[int] = (1,),
-        iree: bool = True,
+        iree: Sequence[str] = ("default", "best"),
         rounds: int = 20,
         peers: Sequence[Contender] = (),
     ) -> dict[str, Any]:
         """Interleaved latencies of the variants, plain IREE and peers: {"cpu", "versions", "rows"}."""
         self._needs_host("benchmark")
         files = [("quantune", name, self.variant_path(name)) for name in dict.fromkeys(["fp32", *variants])]
-        if iree:
-            files += [("iree", name, path) for name, path in self.baselines().items()]
+        files += [("iree", f"fp32-{name}", self.baseline(name)) for name in iree]
         image = self.example()
         own = [CompiledModule(self.model.name, *file, inputs=[image]) for file in files]
         return to_json(benchmark([*own, *peers], threads, rounds, progress=self.progress))

@@ -1,0 +1,150 @@
+"""`make bench`: what it repeats, and what the rendered results say, on made-up runs."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+
+import bench
+import bench_results
+from quantune.backend.benchmark import cpu_info, versions
+from quantune.errors import QuantuneError
+
+LATENCIES = {
+    ("quantune", "fp32"): 10.0,
+    ("quantune", "int8"): 4.0,
+    ("quantune", "v2"): 2.0,
+    ("iree", "fp32-best"): 12.0,
+    ("openvino", "fp32"): 8.0,
+    ("openvino", "int8"): 3.0,
+    ("onnxruntime", "fp32"): 11.0,
+    ("onnxruntime", "int8"): 5.0,
+}
+
+
+def rows(threads: int, limit: str | None = None) -> list[dict[str, Any]]:
+    return [
+        {
+            "model": "squeezenet",
+            "system": system,
+            "variant": variant,
+            "threads": threads,
+            "latency_ms": latency / threads,
+            "spread_ms": 0.2,
+            "minimum_ms": latency / threads - 0.1,
+            "size_bytes": 1000,
+            "settings": {"instruction_set": limit} if limit and system == "openvino" else {},
+        }
+        for (system, variant), latency in LATENCIES.items()
+    ]
+
+
+def made_run(model: str, target: str = "host", limit: str | None = None) -> dict[str, Any]:
+    facts = {"cpu": cpu_info(), "versions": versions(), "command": ["quantune", "bench"]}
+    return {"model": model, "target": target, "rows": rows(1, limit) + rows(2, limit)} | facts
+
+
+def table(page: str, title: str) -> dict[str, list[str]]:
+    """First cell → the others, of all tables below a heading."""
+    (section,) = [part for part in page.split("\n## ") if part.startswith(title)]
+    lines = [line.strip("|").split("|") for line in section.splitlines() if line.startswith("|")]
+    found: dict[str, list[str]] = {}
+    for first, *others in ([cell.strip() for cell in line] for line in lines):
+        found.setdefault(first, []).extend(others)
+    return found
+
+
+def test_ratios_say_how_many_times_faster_we_are(tmp_path: Path) -> None:
+    runs = [made_run("squeezenet"), made_run("vgg16"), made_run("vgg16", "x86-64-avx2", "AVX2")]
+    written = bench_results.write(runs, tmp_path)
+    assert [path.name for path in written] == ["bench.json", "bench.md", "bench.svg"]
+    page = (tmp_path / "bench.md").read_text()
+    assert len(re.findall("^## ", page, re.M)) == 4 and "## x86-64-avx2, 2 threads; OpenVINO: AVX2" in page
+    found = table(page, "host, 1 thread\n")
+    headings = found["faster than (×)"]
+    cells = dict(zip(headings, found["squeezenet"], strict=False))
+    assert cells["int8 / OpenVINO int8"] == "0.75" and cells["v2 / OpenVINO int8"] == "**1.50**"
+    assert cells["fastest / ONNX Runtime int8"] == "**2.50**"
+    assert cells["fp32 / ONNX Runtime fp32"] == "**1.10**" and cells["fp32 / OpenVINO fp32"] == "0.80"
+    assert "2.00 ±0.10" in found["squeezenet"]
+    for fact in (cpu_info()["name"], f"numpy {versions()['numpy']}"):
+        assert fact in page
+
+
+def test_the_plot_has_a_panel_a_target_and_count_of_threads(tmp_path: Path) -> None:
+    bench_results.write([made_run("squeezenet"), made_run("vgg16", "x86-64-avx2")], tmp_path)
+    root = ElementTree.parse(tmp_path / "bench.svg").getroot()
+    name = {"svg": "http://www.w3.org/2000/svg"}
+    titles = [text.text or "" for text in root.findall("svg:text[@class='title']", name)]
+    assert [title.split(":")[0] for title in titles] == [
+        f"{target}, {threads}" for target in ("host", "x86-64-avx2") for threads in ("1 thread", "2 threads")
+    ]
+    bars = root.findall("svg:rect/svg:title", name)
+    assert len(bars) == 4 * 3 and "squeezenet: against ONNX Runtime int8: 2.50x" in {bar.text for bar in bars}
+    heights = {
+        bar.get("class"): float(bar.get("height") or 0) for bar in root.findall("svg:rect[svg:title]", name)
+    }
+    assert heights["a"] / heights["b"] == pytest.approx(1.5 / 2.5, rel=0.02)
+
+
+def test_results_are_rendered_again_from_their_json(tmp_path: Path) -> None:
+    bench_results.write([made_run("squeezenet")], tmp_path)
+    before = {path.name: path.read_text() for path in tmp_path.iterdir()}
+    (tmp_path / "bench.md").unlink()
+    assert bench_results.main([str(tmp_path)]) == 0
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == before
+    assert bench_results.main([str(tmp_path / "nowhere")]) == 1
+
+
+def test_runs_of_two_machines_are_no_result(tmp_path: Path) -> None:
+    other = made_run("vgg16") | {"cpu": cpu_info() | {"name": "another"}}
+    with pytest.raises(QuantuneError, match="differ in their cpu: measure all again"):
+        bench_results.write([made_run("squeezenet"), other], tmp_path)
+
+
+@pytest.fixture
+def ran(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
+    """Models that `quantune bench` was called for; vgg16 fails."""
+    called: list[str] = []
+
+    def invented(words: list[str], **_: Any) -> subprocess.CompletedProcess[str]:
+        called.append(next(word for word in words if word.startswith("zoo:")))
+        written = json.dumps(made_run("squeezenet") | {"verdicts": []})
+        return subprocess.CompletedProcess(words, int("vgg16" in called[-1]), written)
+
+    monkeypatch.setattr(subprocess, "run", invented)
+    monkeypatch.chdir(tmp_path)
+    return called
+
+
+def test_what_was_measured_is_not_measured_again(ran: list[str]) -> None:
+    words = ["squeezenet", "resnet18", "--targets", "host", "-o", "results"]
+    assert bench.main(words) == 0 and ran == ["zoo:squeezenet", "zoo:resnet18"]
+    ran.clear()
+    assert bench.main(words) == 0 and ran == []
+    assert bench.main([*words, "--again"]) == 0 and len(ran) == 2
+    ran.clear()
+    assert bench.main([*words, "--threads", "1"]) == 0 and len(ran) == 2
+    Path("build/bench/host/squeezenet.json").unlink()
+    ran.clear()
+    assert bench.main([*words, "--threads", "1"]) == 0 and ran == ["zoo:squeezenet"]
+
+
+def test_a_model_that_fails_does_not_stop_the_others(
+    ran: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert bench.main(["vgg16", "squeezenet", "--targets", "host", "-o", "results"]) == 1
+    assert ran == ["zoo:vgg16", "zoo:squeezenet"]
+    assert "vgg16 for host was not measured" in capsys.readouterr().err
+    assert "squeezenet" in Path("results/bench.md").read_text()
+
+
+def test_narrow_weights_are_measured_where_they_pay() -> None:
+    words = bench.command("squeezenet", "x86-64-avx2", "1", 20)
+    assert words[words.index("--variants") + 1] == "fp32,int8,w7,w6,v2"
