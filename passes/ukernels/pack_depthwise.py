@@ -46,6 +46,7 @@ class Layout:
 LAYOUTS = {
     "avx512vnni": Layout(64, 4, "i1", vectors=4, halves=True),
     "avx2": Layout(16, 2, "<i2", vectors=2),
+    "neon": Layout(16, 1, "<i2"),
     "portable": Layout(16, 1, "i1"),
 }
 

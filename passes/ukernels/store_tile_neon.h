@@ -10,6 +10,11 @@ INLINE float32x4_t four(const i32 *sums, const float *scales, float32x4_t other,
   return with_residual ? vfmaq_f32(v, other, vdupq_n_f32(f->residual_multiplier)) : v;
 }
 
+INLINE uint8x16_t saturated(const int32x4_t *v) {
+  const int16x8_t left = vqmovn_high_s32(vqmovn_s32(v[0]), v[1]), right = vqmovn_high_s32(vqmovn_s32(v[2]), v[3]);
+  return vqmovun_high_s16(vqmovun_s16(left), right);
+}
+
 INLINE void sixteen(const int with_residual, const i32 *sums, const float *scales, const Finish *f, const u8 *residual, float32x4_t *v) {
   float32x4_t other[4] = {vdupq_n_f32(0), vdupq_n_f32(0), vdupq_n_f32(0), vdupq_n_f32(0)};
   if (with_residual && f->residual_f32) {
@@ -33,10 +38,9 @@ INLINE void store_row(const int with_residual, const i32 *sums, const float *sca
     }
     return;
   }
-  const int16x8_t left = vqmovn_high_s32(vqmovn_s32(vcvtnq_s32_f32(v[0])), vcvtnq_s32_f32(v[1]));
-  const int16x8_t right = vqmovn_high_s32(vqmovn_s32(vcvtnq_s32_f32(v[2])), vcvtnq_s32_f32(v[3]));
-  const uint8x16_t bytes = vqmovun_high_s16(vqmovun_s16(left), right);
-  vst1q_u8(out, vminq_u8(vmaxq_u8(bytes, vdupq_n_u8((u8)f->low)), vdupq_n_u8((u8)f->high)));
+  int32x4_t rounded[4];
+  for (int j = 0; j < 4; j++) rounded[j] = vcvtnq_s32_f32(v[j]);
+  vst1q_u8(out, vminq_u8(vmaxq_u8(saturated(rounded), vdupq_n_u8((u8)f->low)), vdupq_n_u8((u8)f->high)));
 }
 
 INLINE void store_rows(const i32 *sums, const float *scales, const Finish *f, const u8 *const *residual, u8 *const *out, i64 count) {

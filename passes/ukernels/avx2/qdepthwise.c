@@ -11,7 +11,7 @@
 #include "../store_tile_avx2.h"
 
 typedef int16_t Weight;
-typedef __m256i Vec;
+typedef __m256i Vec, Operand;
 
 INLINE __m256i load(const u8 *p, i64 channels, const int partial) {
   u8 copied[BLOCK] = {0};
@@ -60,5 +60,5 @@ INLINE void store_in_order(const Vec *sums, i32 *to) {
   _mm256_storeu_si256((__m256i *)(to + 8), _mm256_permute2x128_si256(sums[0], sums[1], 0x31));
 }
 
-#include "../qdepthwise_x86.h"
+#include "../qdepthwise_columns.h"
 #include "../qdepthwise_driver.h"

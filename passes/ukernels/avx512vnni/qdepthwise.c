@@ -12,7 +12,7 @@
 #include "store_tile.h"
 
 typedef s8 Weight;
-typedef __m512i Vec;
+typedef __m512i Vec, Operand;
 
 INLINE __mmask64 first_lanes(i64 channels) { return ~0ull >> (64 - channels); }
 
@@ -62,5 +62,5 @@ INLINE void store_in_order(const Vec *sums, i32 *to) {
   }
 }
 
-#include "../qdepthwise_x86.h"
+#include "../qdepthwise_columns.h"
 #include "../qdepthwise_driver.h"

@@ -35,7 +35,7 @@ INLINE void multiply_rows(const int rows, const u8 *const *operands, const s8 *p
       for (int i = 0; i < rows; i++) {
         uint32_t word;
         __builtin_memcpy(&word, operands[i] + k, 4);
-        x[i] = vreinterpretq_s8_u8(veorq_u8(vreinterpretq_u8_u32(vdupq_n_u32(word)), flip));
+        x[i] = vreinterpretq_s8_u32(vdupq_n_u32(word ^ 0x80808080));
       }
       STEP(0)
     }

@@ -10,17 +10,16 @@
 #include "../common.h"
 #include "../qconv_params.h"
 
-// Four operands of a row, less 128, in every word.
-INLINE int8x16_t broadcast(const u8 *p, uint8x16_t flip) {
+// Four operands of a row, less 128, in both words. The integer unit flips their signs, beside the multiplier.
+INLINE int8x8_t broadcast(const u8 *p) {
   uint32_t word;
   __builtin_memcpy(&word, p, 4);
-  return vreinterpretq_s8_u8(veorq_u8(vreinterpretq_u8_u32(vdupq_n_u32(word)), flip));
+  return vreinterpret_s8_u32(vdup_n_u32(word ^ 0x80808080));
 }
 
 // Eight columns of the tile: three rows of them, with lanes and sums, are what the registers hold.
 INLINE void multiply_half(const int rows, const u8 *const *operands, const i32 *start, const s8 *w, const u8 *schedule,
                           const i32 *segment, const i32 *end, i32 *sums) {
-  const uint8x16_t flip = vdupq_n_u8(128);
   int32x4_t total[TILE_ROWS][4];
   for (int i = 0; i < rows; i++)
     for (int j = 0; j < 4; j++) total[i][j] = vdupq_n_s32(0);
@@ -30,22 +29,16 @@ INLINE void multiply_half(const int rows, const u8 *const *operands, const i32 *
     int groups = schedule[0] | schedule[1] << 8;
     for (schedule += 2; groups; groups--) {
       int16x8_t lanes[TILE_ROWS][4];
-      const int8x16_t w0 = vld1q_s8(w), w1 = vld1q_s8(w + 16);
-      for (int i = 0; i < rows; i++) {
-        const int8x16_t x = broadcast(a[i], flip);
-        lanes[i][0] = vmull_s8(vget_low_s8(w0), vget_low_s8(x)), lanes[i][1] = vmull_high_s8(w0, x);
-        lanes[i][2] = vmull_s8(vget_low_s8(w1), vget_low_s8(x)), lanes[i][3] = vmull_high_s8(w1, x);
-        a[i] += 4;
+      for (int i = 0; i < rows; i++, a[i - 1] += 4) {
+        const int8x8_t x = broadcast(a[i]);
+        for (int j = 0; j < 4; j++) lanes[i][j] = vmull_s8(x, vld1_s8(w + 8 * j));
       }
       w += 64;
 #pragma clang loop unroll(disable)
       for (int left = *schedule++ - 1; left; left--, w += 64) {
-        const int8x16_t v0 = vld1q_s8(w), v1 = vld1q_s8(w + 16);
-        for (int i = 0; i < rows; i++) {
-          const int8x16_t x = broadcast(a[i], flip);
-          lanes[i][0] = vmlal_s8(lanes[i][0], vget_low_s8(v0), vget_low_s8(x)), lanes[i][1] = vmlal_high_s8(lanes[i][1], v0, x);
-          lanes[i][2] = vmlal_s8(lanes[i][2], vget_low_s8(v1), vget_low_s8(x)), lanes[i][3] = vmlal_high_s8(lanes[i][3], v1, x);
-          a[i] += 4;
+        for (int i = 0; i < rows; i++, a[i - 1] += 4) {
+          const int8x8_t x = broadcast(a[i]);
+          for (int j = 0; j < 4; j++) lanes[i][j] = vmlal_s8(lanes[i][j], x, vld1_s8(w + 8 * j));
         }
       }
       for (int i = 0; i < rows; i++)

@@ -1,5 +1,6 @@
-// A strip of a depthwise convolution on x86. An instruction set's qdepthwise.c defines
-//   BLOCK, TAPS, Weight, Vec      as the driver wants them; a vector of i32 sums
+// A strip of a depthwise convolution in vectors. An instruction set's qdepthwise.c defines
+//   BLOCK, TAPS, Weight           as the driver wants them
+//   Vec, Operand                  a vector of i32 sums; what is multiplied for one
 //   VECS                          vectors of a block's sums
 //   interleave(taps, count, channels, partial, x)   loads `count` taps of a block, as many weights of a channel side by side as a step has
 //   multiply_add(sum, x, weights)
@@ -31,7 +32,7 @@ INLINE void do_each(const int partial, const Strip *s) {
     for (i64 step = 0; step < s->params[QDEPTHWISE_steps]; step++, w += BLOCK * TAPS) {
       const u8 *taps[TAPS];
       for (int i = 0; i < TAPS; i++) taps[i] = window + s->taps[step * TAPS + i];
-      Vec x[VECS];
+      Operand x[VECS];
       interleave(taps, TAPS, s->channels, partial, x);
       for (int v = 0; v < VECS; v++) sums[v] = multiply_add(sums[v], x[v], w + v * (BLOCK * TAPS / VECS));
     }
@@ -67,7 +68,7 @@ INLINE void do_columns(const int size, const int stride, const Strip *s) {
         for (int step = 0; step < steps; step++) {
           const int count = size - step * TAPS < TAPS ? size - step * TAPS : TAPS;
           const u8 *taps[TAPS];
-          Vec x[VECS];
+          Operand x[VECS];
           for (int i = 0; i < count; i++) taps[i] = column + (step * TAPS + i) * row_step;
           interleave(taps, count, BLOCK, 0, x);
 #pragma clang loop unroll(full)
