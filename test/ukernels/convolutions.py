@@ -13,16 +13,19 @@ from machines import Call, KernelFault, Machine
 from quantune.graph.model import Layer
 from quantune.numerics.epilogue import Epilogue, contraction_epilogue
 from quantune.passes.ukernels.geometry import Geometry, segments
+from quantune.passes.ukernels.image import Frame, Placement
 from quantune.passes.ukernels.layouts import layout_of
 from quantune.passes.ukernels.pack import pack_conv, pack_weights, schedules
 from quantune.passes.ukernels.pack_depthwise import pack_depthwise
 from quantune.plan.schema import Quantization
 from quantune.reference.layers import accumulate
+from surroundings import Surroundings
 
 Array = NDArray[Any]
 Pair = tuple[int, int]
 INFINITY = float("inf")
 Fill = Literal["random", "largest", "least", "zero", "matched"]
+DENSE, NO_FRAME = Surroundings(), Frame()
 FILLS: tuple[Fill, ...] = get_args(Fill)
 
 
@@ -37,6 +40,9 @@ class Convolution:
             but 0, "matched" the greatest activation where a weight of one filter is positive (for the next
             output pixel: negative) and 0 elsewhere.
         stored: whether the result is u8, else f32.
+        residual_f32: whether the residual is f32, else u8.
+        around_input, around_output, around_residual: of a larger tensor that has the operand inside.
+        frame: pixels round the result that the kernel fills; at most `around_output`'s.
     """
 
     out: Pair = (5, 3)
@@ -54,6 +60,12 @@ class Convolution:
     stored: bool = True
     clamp: tuple[float, float] = (-INFINITY, INFINITY)
     seed: int = 0
+    groups: int = 1
+    residual_f32: bool = False
+    around_input: Surroundings = DENSE
+    around_output: Surroundings = DENSE
+    around_residual: Surroundings = DENSE
+    frame: Frame = NO_FRAME
 
     @property
     def reach(self) -> Pair:
@@ -67,7 +79,24 @@ class Convolution:
     def geometry(self) -> Geometry:
         filters = self.filters or self.channels
         return Geometry(
-            *self.reach, self.channels, self.kernel, self.strides, self.dilations, *self.out, filters
+            *self.reach,
+            self.channels,
+            self.kernel,
+            self.strides,
+            self.dilations,
+            *self.out,
+            filters,
+            self.groups,
+        )
+
+    @property
+    def placement(self) -> Placement:
+        image = (1, *self.out, self.filters or self.channels)
+        return Placement(
+            self.around_input.image((1, *self.reach, self.channels), 1),
+            self.around_output.image(image, 1 if self.stored else 4),
+            self.around_residual.image(image, 4 if self.residual_f32 else 1) if self.residual else None,
+            self.frame,
         )
 
     @property
@@ -106,20 +135,36 @@ def prepare(case: Convolution, machine: Machine) -> tuple[Call, Array]:
     source = Quantization(case.input_bits, 0.02, int(random.integers(0, 1 << case.input_bits)))
     weight = _weights(case, random)
     stored = _input(case, weight, source, random)
-    accumulated = accumulate(case.layer, weight, stored, source)
+    accumulated = _accumulate(case, weight, stored, source)
     epilogue, other = _epilogue(case, weight, accumulated, source, random)
     expected = epilogue.apply(accumulated, other)
     blob, workgroups = _pack(case, weight, epilogue, machine, source)
     padded = np.pad(stored, [(0, 0), *case.padding, (0, 0)], constant_values=source.zero_point)
     assert padded.shape[1:3] == case.reach
-    operands = [padded, *([] if other is None else [other])]
+    operands = [case.around_input.noise(padded, random)]
+    if other is not None:
+        operands.append(case.around_residual.noise(other, random))
+    tensor, written = case.around_output.result(expected, case.frame)
     name = ("qconv" if case.filters else "qdepthwise") + ("" if other is None else "_residual")
-    return Call(name, (*(o.tobytes() for o in operands), blob), expected.nbytes, workgroups), expected
+    part = None if written.all() else written
+    call = Call(name, (*(o.tobytes() for o in operands), blob), tensor.nbytes, workgroups, part)
+    return call, tensor
+
+
+def _accumulate(
+    case: Convolution, weight: NDArray[np.int8], stored: NDArray[np.uint8], source: Quantization
+) -> NDArray[np.int32]:
+    """Group by group."""
+    inputs = np.split(stored, case.groups, axis=-1) if case.filters else [stored]
+    filters = np.split(weight, case.groups, axis=-1) if case.filters else [weight]
+    sums = [accumulate(case.layer, w, x, source) for w, x in zip(filters, inputs, strict=True)]
+    return np.concatenate(sums, axis=-1)
 
 
 def _weights(case: Convolution, random: np.random.Generator) -> NDArray[np.int8]:
     """Filters of very different magnitude for random data, else all as large as can be."""
-    shape = (*case.kernel, case.channels, case.filters) if case.filters else (*case.kernel, case.channels)
+    depth = case.channels // case.groups
+    shape = (*case.kernel, depth, case.filters) if case.filters else (*case.kernel, case.channels)
     limit = (1 << (case.weight_bits - 1)) - 1
     if case.fill == "random":
         spread = limit * 2.0 ** random.integers(-3, 3, shape[-1])
@@ -154,7 +199,7 @@ def _epilogue(
     accumulated: NDArray[np.int32],
     source: Quantization,
     random: np.random.Generator,
-) -> tuple[Epilogue, NDArray[np.uint8] | None]:
+) -> tuple[Epilogue, Array | None]:
     """(constants that spread the results over the output's range and a little beyond, residual input)."""
     scales = 10.0 ** random.uniform(-3, -2, weight.shape[-1])
     spread = float(np.abs(accumulated * (source.scale * scales)).max()) + 1.0
@@ -163,7 +208,9 @@ def _epilogue(
         maximum = (1 << case.output_bits) - 1
         output = Quantization(case.output_bits, 1.8 * spread / maximum, int(random.integers(0, maximum + 1)))
     residual, other = None, None
-    if case.residual:
+    if case.residual and case.residual_f32:
+        other = random.normal(size=accumulated.shape).astype(np.float32) * np.float32(spread)
+    elif case.residual:
         residual = Quantization(8, spread / 700, int(random.integers(0, 256)))
         other = random.integers(0, 256, accumulated.shape).astype(np.uint8)
     return contraction_epilogue(case.layer, weight, scales, source, residual, output), other
@@ -174,7 +221,9 @@ def _pack(
 ) -> tuple[bytes, Pair]:
     geometry = case.geometry
     if not case.filters:
-        return pack_depthwise(geometry, weight, epilogue, machine.isa, source.maximum)
+        return pack_depthwise(
+            geometry, weight, epilogue, machine.isa, source.maximum, case.placement, case.residual_f32
+        )
     assert geometry.supported, case
     flushes = None
     layout = layout_of(machine.isa)
@@ -182,4 +231,4 @@ def _pack(
         parts = segments(geometry, step=layout.step)
         flushes = schedules(pack_weights(weight, geometry, parts), parts.steps, source.maximum, layout)
         assert flushes is not None, f"no schedule for {case!r}"
-    return pack_conv(geometry, weight, epilogue, flushes, machine.isa)
+    return pack_conv(geometry, weight, epilogue, flushes, machine.isa, case.placement, case.residual_f32)

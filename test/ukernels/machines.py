@@ -13,25 +13,32 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from quantune.backend import emulation
 from quantune.passes.ukernels import bitcode
 from quantune.targets import cpu
 
 MAIN = Path(__file__).with_name("run_kernels.c")
+FILLS = (0xA5, 0x5A)  # what the bytes of a result are before the first and the second run
 BUILD = Path(__file__).resolve().parents[2] / "build" / "ukernels"
 FLAGS = ("-O2", "-fno-sanitize=all", "-Wall", "-Wextra", "-Werror", "-Wno-override-module")
 
 
 @dataclass(frozen=True)
 class Call:
-    """One use of `quantune_<kernel>_<isa>`; the result's size is in bytes."""
+    """One use of `quantune_<kernel>_<isa>`; the result's size is in bytes.
+
+    written: for each byte of the result, whether the kernel writes it; by default all.
+    """
 
     kernel: str
     inputs: tuple[bytes, ...]
     result_bytes: int
     workgroups: tuple[int, int]
+    written: NDArray[np.bool_] | None = None
 
 
 class KernelFault(AssertionError):
@@ -94,7 +101,10 @@ class Machine:
     def _split(self, data: bytes, calls: Sequence[Call]) -> list[bytes]:
         found, start = [], 0
         for index, call in enumerate(calls):
-            first, second = (data[start + i * call.result_bytes :][: call.result_bytes] for i in (0, 1))
+            first, second = (
+                _written(call, index, data[start + i * call.result_bytes :][: call.result_bytes], fill)
+                for i, fill in enumerate(FILLS)
+            )
             if first != second:
                 raise KernelFault(
                     f"{self}: call {index} depends on the order of workgroups or leaves results unwritten"
@@ -103,6 +113,16 @@ class Machine:
             start += 2 * call.result_bytes
         assert start == len(data)
         return found
+
+
+def _written(call: Call, index: int, result: bytes, fill: int) -> bytes:
+    """What the kernel wrote, 0 elsewhere; KernelFault if it wrote more than it should."""
+    if call.written is None:
+        return result
+    found = np.frombuffer(result, np.uint8)
+    if np.any(found[~call.written] != fill):
+        raise KernelFault(f"call {index} wrote outside its part of the result")
+    return np.where(call.written, found, np.uint8(0)).tobytes()
 
 
 MACHINES = (

@@ -9,7 +9,9 @@ import pytest
 from convolutions import Convolution, prepare
 from machines import KernelFault, Machine, each_machine
 from quantune.passes.ukernels import bitcode
+from quantune.passes.ukernels.image import Frame
 from quantune.passes.ukernels.layouts import layout_of
+from surroundings import Surroundings
 
 CASE = Convolution(out=(9, 1), channels=8, filters=20)
 DEPTHWISE = Convolution(channels=24, filters=0, kernel=(3, 3), residual=True)
@@ -49,3 +51,12 @@ def test_one_wrong_weight_shows(machine: Machine) -> None:
     blob[-16 * layout_of(machine.isa).step] ^= 1  # filter 16: the last tile's first column
     wrong = replace(call, inputs=(*call.inputs[:-1], bytes(blob)))
     assert machine.run("qconv", [wrong]) != [expected.tobytes()]
+
+
+@each_machine
+def test_writing_beyond_a_part_of_the_result_is_seen(machine: Machine) -> None:
+    room = Surroundings((1, 1, 1, 1), (2, 0))
+    framed, _ = prepare(replace(CASE, around_output=room, frame=Frame(1, 1, 1, 1)), machine)
+    bare, _ = prepare(replace(CASE, around_output=room), machine)
+    with pytest.raises(KernelFault, match="outside its part"):
+        machine.run("qconv", [replace(framed, written=bare.written)])
