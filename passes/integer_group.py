@@ -72,7 +72,7 @@ class IntegerGroup:
         stored, source = self.source(self.anchor.operands[0])
         weight, scales = quantized_weight(self.anchor)
         residual, residual_quantization = None, None
-        if (other := _residual_value(self)) is not None:
+        if (other := residual_value(self.ops, self.anchor)) is not None:
             residual = other
             if quant.quantized_source(other) is not None:
                 residual, residual_quantization = self.source(other)
@@ -103,9 +103,10 @@ def quantized_weight(anchor: ir.Operation) -> tuple[NDArray[np.int8], NDArray[np
     return quantize_weights(constant.astype(np.float32, copy=False), exact, bits), exact
 
 
-def _residual_value(group: IntegerGroup) -> ir.Value | None:
-    value = group.anchor.results[0]
-    for op in group.ops[group.ops.index(group.anchor) + 1 :]:
+def residual_value(ops: list[ir.Operation], anchor: ir.Operation) -> ir.Value | None:
+    """What a layer adds to its contraction beside a bias, or None."""
+    value = anchor.results[0]
+    for op in ops[ops.index(anchor) + 1 :]:
         if match.bias_operand(op, value) is None and (other := match.residual_operand(op, value)) is not None:
             return other
         value = op.results[0]

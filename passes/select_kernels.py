@@ -9,23 +9,25 @@ from iree.compiler import ir
 from quantune.graph.extract import anchor_of, layer_operations
 from quantune.ir import build, match, quant, values
 from quantune.passes.base import Pass, Report, tidy
+from quantune.passes.float_group import FloatGroup, float_group
 from quantune.passes.integer_group import IntegerGroup, geometry_of
 from quantune.passes.kernel_dispatch import Kernels, KernelTarget
 from quantune.passes.prove_accumulators import flush_schedule
 from quantune.passes.ukernels.image import Placement
 from quantune.passes.ukernels.pack import pack_conv
 from quantune.passes.ukernels.pack_depthwise import pack_depthwise
+from quantune.passes.ukernels.pack_fconv import pack_fconv
 
 
 @dataclass(frozen=True)
 class SelectKernels(Pass):
-    """Rewrites integer layers to dispatches of Quantune's microkernels and says of every layer what was
-    chosen and why.
+    """Rewrites layers to dispatches of Quantune's microkernels and says of every layer what was chosen and
+    why.
 
     A convolution or fully connected layer, with its bias, residual addition, clamp and requantization,
     becomes one `flow.dispatch` into C compiled to bitcode, which is embedded, so that a stock
-    `iree-compile` needs nothing else. Weights, scales and the flush schedule are one constant. Both ways
-    compute the same bits.
+    `iree-compile` needs nothing else. Weights, scales and the flush schedule are one constant. Integer
+    layers compute the same bits both ways; layers that stay f32 may sum in another order.
 
     Options:
         target: the processor (on the command line its name, such as x86-64-avx2); without one, and on
@@ -43,7 +45,7 @@ class SelectKernels(Pass):
         %1 = flow.dispatch @quantune_kernels::@layer1_0_conv1_qconv_avx2(%x, %constants)
             : (tensor<1x58x58x64xi8>, …) -> tensor<1x58x58x64xi8>
 
-    Left alone: float layers, weights whose 16-bit sums cannot be proved (AVX2).
+    Left alone: weights whose 16-bit sums cannot be proved (AVX2).
     """
 
     target: KernelTarget = field(default=KernelTarget(), metadata={"help": "name of a target"})
@@ -53,9 +55,13 @@ class SelectKernels(Pass):
         kernels = Kernels(self.target)
         for name, ops in layer_operations(module).items():
             anchor = anchor_of(ops)
-            if quant.precision_of(anchor) == "integer" and anchor.name in match.CONTRACTIONS:
-                with ir.InsertionPoint(ops[-1]), anchor.location:
+            if anchor.name not in match.CONTRACTIONS:
+                continue
+            with ir.InsertionPoint(ops[-1]), anchor.location:
+                if quant.precision_of(anchor) == "integer":
                     choices[name] = self._convolution(name, IntegerGroup(ops, anchor), kernels)
+                elif (group := float_group(ops, anchor)) is not None:
+                    choices[name] = self._float(name, group, kernels)
         kernels.write(module)
         tidy(module)
         return {"choices": choices, "kernels": sum(c.startswith("kernel") for c in choices.values())}
@@ -102,4 +108,20 @@ class SelectKernels(Pass):
                 whole_rows=not depthwise and geometry.whole_rows,
             )
         )
+        return f"kernel {family} for {isa}"
+
+    def _float(self, name: str, group: FloatGroup, kernels: Kernels) -> str:
+        """The same for a layer that stays f32."""
+        family = "fdepthwise" if group.anchor.name == match.DEPTHWISE else "fconv"
+        isa = self.target.isa(family)
+        if isa is None:
+            return "generated code: no f32 kernel for this target"
+        geometry = geometry_of(group.anchor)
+
+        def pack(where: Placement) -> tuple[bytes, tuple[int, int]]:
+            return pack_fconv(isa, geometry, group.weight, group.finish, where)
+
+        result = build.tensor_type(values.shape(group.result), build.f32())
+        value = kernels.request(name, family, group.image, group.residual, result, pack)
+        group.result.replace_all_uses_with(value)
         return f"kernel {family} for {isa}"

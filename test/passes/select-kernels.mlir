@@ -151,7 +151,7 @@ func.func @residual(%q: tensor<1x4x!quant.uniform<u8:f32, 0.5:3>>, %p: tensor<1x
 // -----
 
 // Left alone. Two neighbouring weights of 127 can make 2 * 127 * 255 = 64770, which vpmaddubsw cuts to 32767; the same of 63 make
-// 32130. A float layer is none of ours; the f32 that it delivers may be a kernel's residual.
+// 32130. A float layer has kernels of its own; the f32 that it delivers may be another's residual.
 
 #map = affine_map<(d0, d1) -> (d0, d1)>
 #binary = {indexing_maps = [#map, #map, #map], iterator_types = ["parallel", "parallel"]}
@@ -159,11 +159,12 @@ func.func @residual(%q: tensor<1x4x!quant.uniform<u8:f32, 0.5:3>>, %p: tensor<1x
 // CHECK: // select-kernels: {"choices": {
 // CHECK-SAME: "eight": "generated code: products of 8-bit weights may overflow 16 bits; 7-bit weights would not",
 // CHECK-SAME: "seven": "kernel qconv for avx2",
-// CHECK-SAME: "real": "kernel qconv for avx2"}, "kernels": 2}
+// CHECK-SAME: "island": "kernel fconv for avx2",
+// CHECK-SAME: "real": "kernel qconv for avx2"}, "kernels": 3}
 // CHECK-LABEL: func.func @left_alone
 // CHECK: linalg.matmul {{.*}}quantune.layer = "eight"
 // CHECK: flow.dispatch @quantune_kernels::@seven_qconv_avx2(
-// CHECK: %[[REAL:.+]] = linalg.matmul {quantune.layer = "island"
+// CHECK: %[[REAL:.+]] = flow.dispatch @quantune_kernels::@island_fconv_avx2(%{{.+}}, %{{.+}}) : (tensor<1x4xf32>, {{.*}}) -> tensor<1x1xf32>
 // CHECK: flow.dispatch @quantune_kernels::@real_qconv_avx2(%{{.+}}, %[[REAL]], %{{.+}}) : (tensor<1x4xi8>, tensor<1x1xf32>, {{.*}}) -> tensor<1x1xf32>
 func.func @left_alone(%q: tensor<1x4x!quant.uniform<u8:f32, 0.5:3>>) -> (tensor<1x1xf32>, tensor<1x1xf32>, tensor<1x1xf32>) {
   %w = arith.constant dense<1.0> : tensor<4x1xf32>

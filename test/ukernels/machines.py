@@ -127,6 +127,7 @@ def _written(call: Call, index: int, result: bytes, fill: int) -> bytes:
 
 MACHINES = (
     Machine("avx2", "x86_64", ("avx2", "fma")),
+    Machine("avx512", "x86_64", ("avx2", "fma", "avx512f", "avx512bw", "avx512vl")),
     Machine("avx512vnni", "x86_64", ("avx2", "fma", "avx512f", "avx512bw", "avx512vl", "avx512_vnni")),
     Machine("amx", "x86_64", ("avx512f", "avx512bw", "avx512vl", "amx_tile", "amx_int8")),
     Machine("portable", "x86_64", ("fma",)),
@@ -146,6 +147,7 @@ def _each(family: str) -> pytest.MarkDecorator:
 
 each_machine = _each("qconv")
 each_depthwise_machine = _each("qdepthwise")
+each_float_machine = _each("fconv")
 
 
 def _names(family: str) -> tuple[str, str]:

@@ -32,8 +32,10 @@ FLOAT: tuple[Pass, ...] = (
 
 NO_KERNELS = KernelTarget()
 
-# Reference module → the fp32 variant.
-FP32: tuple[Pass, ...] = (ConvertConvToMatmul(), StripAnnotations())
+
+def fp32(kernels: KernelTarget = NO_KERNELS) -> tuple[Pass, ...]:
+    """Reference module → the fp32 variant; kernels as for `quantize`."""
+    return (SelectKernels(kernels), ConvertConvToMatmul(), StripAnnotations())
 
 
 def quantize(plan: Plan, kernels: KernelTarget = NO_KERNELS) -> tuple[Pass, ...]:

@@ -21,6 +21,7 @@ from quantune.ir.session import Workspace, to_bytecode
 from quantune.passes.annotate_precision import AnnotatePrecision
 from quantune.passes.base import Pass, run
 from quantune.passes.instrument import Instrument
+from quantune.passes.kernel_dispatch import KernelTarget
 from quantune.passes.strip_annotations import StripAnnotations
 from quantune.plan.schema import Plan
 from quantune.targets import Target
@@ -65,7 +66,7 @@ def lowered(
 
 def quantizing(plan: Plan, target: Target, kernels: bool) -> tuple[Pass, ...]:
     """The quantizing pipeline for a target, with its microkernels or without."""
-    return pipeline.quantize(plan, kernel_target(target) if kernels else pipeline.NO_KERNELS)
+    return pipeline.quantize(plan, _kernels(target, kernels))
 
 
 def instrumented(
@@ -76,7 +77,7 @@ def instrumented(
     Returns the results' names.
     """
     if plan is None:
-        passes: list[Pass] = [Instrument(), *pipeline.FP32]
+        passes: list[Pass] = [Instrument(), *pipeline.fp32(_kernels(target, kernels))]
     else:
         annotate, *rest = quantizing(plan, target, kernels)
         assert isinstance(annotate, AnnotatePrecision)
@@ -148,14 +149,21 @@ def _ways(plan: Plan | None, target: Target, kernels: bool) -> list[tuple[tuple[
     Code generation gives up on some shapes ("large vector sizes", "exceeded stack allocation limit") with
     any other flags. With microkernels, flags hardly matter; where nothing can be timed, the usual ones.
     """
+    with_kernels = kernels and bool(target.kernel_isas)
     if plan is None:
-        ways = [(pipeline.FP32, BEST_FLAGS), ((StripAnnotations(),), BEST_FLAGS)]
+        ways = [(pipeline.fp32(_kernels(target, kernels)), BEST_FLAGS)]
+        if not with_kernels:
+            ways.append(((StripAnnotations(),), BEST_FLAGS))
     else:
         passes = quantizing(plan, target, kernels)
         ways = [(passes, BEST_FLAGS)]
-        if not (kernels and target.kernel_isas):
+        if not with_kernels:
             ways.append((passes, EARLY_TILING))
     return [*(ways if target.runs_here else ways[:1]), (ways[0][0], ())]
+
+
+def _kernels(target: Target, wanted: bool) -> KernelTarget:
+    return kernel_target(target) if wanted else pipeline.NO_KERNELS
 
 
 def _made(folder: Path) -> Path:

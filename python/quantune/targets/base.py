@@ -28,6 +28,7 @@ class Target:
     weight_bits_menu: tuple[int, ...]
     description: str
     avx2: bool = False
+    avx512: bool = False
     avx512_vnni: bool = False
     amx: bool = False
     neon: bool = False
@@ -38,11 +39,15 @@ class Target:
     def kernel_isas(self) -> tuple[str, ...]:
         """Whose microkernels run here, the best first; empty where only IREE's code generation does."""
         if self.architecture == "aarch64":
-            arm = (("i8mm", self.i8mm), ("dotprod", self.dotprod), ("neon", self.neon))
-            return tuple(isa for isa, present in arm if present)
-        if self.avx512_vnni:
-            return ("amx", "avx512vnni") if self.amx else ("avx512vnni",)
-        return ("avx2",) if self.avx2 else ()
+            has = {"i8mm": self.i8mm, "dotprod": self.dotprod, "neon": self.neon}
+        else:
+            has = {
+                "amx": self.amx,
+                "avx512vnni": self.avx512_vnni,
+                "avx512": self.avx512,
+                "avx2": self.avx2,
+            }
+        return tuple(isa for isa, there in has.items() if there)
 
     @property
     def float_mac(self) -> float:

@@ -14,7 +14,8 @@ def detect(machine: cpu.Cpu) -> Target:
     """
     has = machine.features.__contains__
     if machine.architecture == "x86_64":
-        vnni = has("avx512_vnni") and has("avx512vl")
+        avx512 = has("avx512f") and has("avx512bw") and has("avx512vl")
+        vnni = avx512 and has("avx512_vnni")
         return Target(
             name="host",
             triple="",
@@ -27,6 +28,7 @@ def detect(machine: cpu.Cpu) -> Target:
             weight_bits_menu=(8, 7, 6) if has("avx2") and not vnni else (8,),
             description=f"this machine: {machine.name}",
             avx2=has("avx2") and has("fma"),
+            avx512=avx512,
             avx512_vnni=vnni,
             amx=vnni and has("amx_tile") and has("amx_int8"),
         )

@@ -1,0 +1,85 @@
+// f32 convolution for AVX-512: fourteen rows by two registers of columns keep both multipliers busy, and are the whole of the registers
+// together with two of weights and two of operands. Images of 7, 14, 28, 56, 112 pixels divide by fourteen.
+#define SYMBOL(name) quantune_##name##_avx512
+#define TILE_ROWS 14
+#define TILE_COLUMNS 32
+#include <immintrin.h>
+
+#include "../common.h"
+#include "../fconv_tile.h"
+
+INLINE float load(const u8 *p) {
+  float value;
+  __builtin_memcpy(&value, p, 4);
+  return value;
+}
+
+// Columns beyond the result's are masked away, so that nothing beyond the tensors is touched.
+INLINE __mmask16 mask_of(i64 columns) { return (__mmask16)(columns >= 16 ? 0xFFFF : (1u << columns) - 1); }
+
+INLINE void finish(const Tile *t, const int rows, const int wide, const int with_residual, __m512 sums[][2]) {
+  const __m512 low = _mm512_set1_ps(t->low), high = _mm512_set1_ps(t->high);
+  const __mmask16 masks[2] = {mask_of(t->columns), mask_of(t->columns - 16 * (wide - 1))};
+#pragma clang loop unroll(full)
+  for (int i = 0; i < rows; i++) {
+    for (int j = 0; j < wide; j++) {
+      __m512 v = sums[i][j];
+      if (with_residual) v = _mm512_add_ps(v, _mm512_maskz_loadu_ps(masks[j], t->residual[i] + 64 * j));
+      _mm512_mask_storeu_ps(t->out[i] + 64 * j, masks[j], _mm512_min_ps(_mm512_max_ps(v, low), high));
+    }
+  }
+}
+
+// `wide`: registers of columns, 1 where the second would hold nothing.
+INLINE void multiply_rows(const Tile *t, const int rows, const int wide) {
+  const u8 *a[TILE_ROWS];
+  __m512 sums[TILE_ROWS][2];
+#pragma clang loop unroll(full)
+  for (int i = 0; i < rows; i++) {
+    a[i] = t->operands[i];
+    for (int j = 0; j < wide; j++) sums[i][j] = _mm512_loadu_ps(t->bias + 16 * j);
+  }
+  const float *w = t->weights;
+  for (const i32 *segment = t->segments; segment != t->end; segment += 2) {
+    i64 k = segment[0];
+    const i64 last = k + segment[1];
+#pragma clang loop unroll(disable)
+    do {
+      const __m512 left = _mm512_loadu_ps(w), right = wide > 1 ? _mm512_loadu_ps(w + 16) : left;
+#pragma clang loop unroll(full)
+      for (int i = 0; i < rows; i++) {
+        const __m512 x = _mm512_set1_ps(load(a[i] + k));
+        sums[i][0] = _mm512_fmadd_ps(x, left, sums[i][0]);
+        if (wide > 1) sums[i][1] = _mm512_fmadd_ps(x, right, sums[i][1]);
+      }
+      k += 4, w += TILE_COLUMNS;
+      __asm__("" : "+r"(k));  // keeps the row pointers where they are, see avx2/qconv.c
+    } while (k != last);
+  }
+  t->residual ? finish(t, rows, wide, 1, sums) : finish(t, rows, wide, 0, sums);
+}
+
+#define ROWS(n)                                                        \
+  OUTLINE void multiply_##n##x2(const Tile *t) { multiply_rows(t, n, 2); } \
+  OUTLINE void multiply_##n##x1(const Tile *t) { multiply_rows(t, n, 1); }
+ROWS(1) ROWS(2) ROWS(4) ROWS(7) ROWS(10) ROWS(12) ROWS(14)
+#define DO_ROWS(n) t->columns > 16 ? multiply_##n##x2(t) : multiply_##n##x1(t)
+
+INLINE void multiply_tile(const Tile *t, i64 count) {
+  if (count > 12)
+    DO_ROWS(14);
+  else if (count > 10)
+    DO_ROWS(12);
+  else if (count > 7)
+    DO_ROWS(10);
+  else if (count > 4)
+    DO_ROWS(7);
+  else if (count > 2)
+    DO_ROWS(4);
+  else if (count == 2)
+    DO_ROWS(2);
+  else
+    DO_ROWS(1);
+}
+
+#include "../fconv_driver.h"

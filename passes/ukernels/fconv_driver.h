@@ -1,0 +1,89 @@
+// The loops around an f32 convolution's tile: which rows, which columns, where operands and results lie. An instruction set's fconv.c
+// defines
+//   TILE_ROWS, TILE_COLUMNS         of a tile
+//   multiply_tile(tile, count)      `count` rows: bias + products, + residual, clamp, store
+// and then includes this file. Rows beyond `count` up to TILE_ROWS repeat the last one, operands and results alike, so that a kernel may
+// compute more rows than it is asked for.
+#include "common.h"
+#include "fconv_params.h"
+#include "fconv_tile.h"
+#include "image.h"
+
+// The most rows a workgroup may do.
+#define MOST_ROWS 224
+
+typedef struct {
+  const u8 *input;
+  const u8 *residual;  // or null
+  u8 *out;
+  const i32 *params;
+  i64 first;                                                     // row of the workgroup
+  i32 inputs[MOST_ROWS], outs[MOST_ROWS], residuals[MOST_ROWS];  // byte offsets of the workgroup's pixels
+} Convolution;
+
+INLINE void do_tile(const Convolution *c, i64 tile, i64 row, i64 count) {
+  const i32 *p = c->params;
+  const u8 *blob = (const u8 *)p;
+  const i64 group = tile / p[FCONV_group_tiles], column = tile % p[FCONV_group_tiles] * TILE_COLUMNS;
+  const i64 channel = (group * p[FCONV_filters] + column) * 4, operand = group * p[FCONV_group_bytes];
+  const u8 *operands[TILE_ROWS], *residual[TILE_ROWS];
+  u8 *out[TILE_ROWS];
+  for (i64 i = 0; i < TILE_ROWS; i++) {
+    const i64 at = row - c->first + (i < count ? i : count - 1);
+    operands[i] = c->input + c->inputs[at] + operand;
+    out[i] = c->out + c->outs[at] + channel;
+    if (c->residual) residual[i] = c->residual + c->residuals[at] + channel;
+  }
+  const i32 *segments = (const i32 *)(blob + p[FCONV_segments_offset]);
+  const Tile t = {operands, segments, segments + 2 * p[FCONV_segments],
+                  (const float *)(blob + p[FCONV_weight_offset]) + tile * TILE_COLUMNS * (i64)p[FCONV_depth],
+                  (const float *)(blob + p[FCONV_bias_offset]) + tile * TILE_COLUMNS, c->residual ? residual : 0, out,
+                  smaller(TILE_COLUMNS, p[FCONV_filters] - column), as_f32(p[FCONV_low]), as_f32(p[FCONV_high])};
+  multiply_tile(&t, count);
+}
+
+// Rows are shared out evenly: a last tile of one row would cost almost as much as a full one.
+INLINE void do_workgroup(const Convolution *c, i64 last, i64 begin, i64 end) {
+  const i64 rows = last - c->first, pieces = (rows + TILE_ROWS - 1) / TILE_ROWS;
+  // A panel that stays in L1 together with a few rows is walked for these rows; a larger one is kept and the rows pass by.
+  const i64 at_once = c->params[FCONV_tiles_inner] ? end - begin : 1;
+  for (i64 t = begin; t < end; t += at_once) {
+    for (i64 piece = 0; piece < pieces; piece++) {
+      const i64 from = rows * piece / pieces, to = rows * (piece + 1) / pieces;
+      for (i64 tile = t; tile < t + at_once; tile++) do_tile(c, tile, c->first + from, to - from);
+    }
+  }
+}
+
+INLINE void convolve(const u8 *input, const u8 *residual, const u8 *blob, u8 *out, i64 x, i64 y) {
+  Convolution c;
+  c.input = input, c.residual = residual, c.out = out, c.params = (const i32 *)blob;
+  const i32 *p = c.params;
+  const Image in = {p[FCONV_in_offset], p[FCONV_in_step_x], p[FCONV_in_step_y]};
+  const Image result = {p[FCONV_out_offset], p[FCONV_out_step_x], p[FCONV_out_step_y]};
+  const Image other = {p[FCONV_residual_offset], p[FCONV_residual_step_x], p[FCONV_residual_step_y]};
+  const i64 first = x * p[FCONV_block_rows], last = smaller(first + p[FCONV_block_rows], p[FCONV_rows]), width = p[FCONV_out_width];
+  c.first = first;
+  find_pixels(c.inputs, &in, width, first, last - first);
+  find_pixels(c.outs, &result, width, first, last - first);
+  if (residual) find_pixels(c.residuals, &other, width, first, last - first);
+  const i64 begin = y * p[FCONV_block_tiles], end = smaller(begin + p[FCONV_block_tiles], p[FCONV_tiles]);
+  if (y == 0) {
+    const i64 channels = p[FCONV_tiles] / p[FCONV_group_tiles] * p[FCONV_filters];
+    const Frame frame = {p[FCONV_frame_top],      p[FCONV_frame_left], p[FCONV_frame_bottom], p[FCONV_frame_right],
+                         p[FCONV_rows] / width, width, channels * 4, (u8)p[FCONV_frame_fill]};
+    // A row's frame is filled by the workgroup that has its first pixel.
+    fill_frame(out, &result, &frame, (first + width - 1) / width, (last + width - 1) / width);
+  }
+  do_workgroup(&c, last, begin, end);
+}
+
+// IREE passes bare pointers that do not include a binding's offset: each comes as an index of its own, in bytes.
+void SYMBOL(fconv)(const u8 *input, const u8 *blob, u8 *out, i64 input_offset, i64 blob_offset, i64 out_offset, i64 x, i64 y) {
+  convolve(input + input_offset, 0, blob + blob_offset, out + out_offset, x, y);
+}
+
+void SYMBOL(fconv_residual)(const u8 *input, const u8 *residual, const u8 *blob, u8 *out, i64 input_offset, i64 residual_offset,
+                            i64 blob_offset, i64 out_offset, i64 x, i64 y) {
+  convolve(input + input_offset, residual + residual_offset, blob + blob_offset, out + out_offset, x, y);
+}

@@ -1,0 +1,17 @@
+// What a tile of an f32 convolution is given: some rows of operands, one panel of weights, and where the results go.
+#ifndef QUANTUNE_FCONV_TILE_H_
+#define QUANTUNE_FCONV_TILE_H_
+
+#include "common.h"
+
+typedef struct {
+  const u8 *const *operands;   // each row's first operand
+  const i32 *segments, *end;   // (byte offset, bytes) of the operands
+  const float *weights, *bias;
+  const u8 *const *residual;   // each row's first column, or null
+  u8 *const *out;
+  i64 columns;                 // of the result; the panel is filled up with zeros
+  float low, high;
+} Tile;
+
+#endif

@@ -1,0 +1,145 @@
+"""An f32 convolution's constants as the one blob its kernel reads."""
+
+from __future__ import annotations
+
+import functools
+import math
+import re
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quantune.passes.ukernels import bitcode
+from quantune.passes.ukernels.geometry import Geometry
+from quantune.passes.ukernels.image import Image, Placement
+from quantune.passes.ukernels.params import Blob
+
+ELEMENT = 4  # bytes
+MOST_ROWS = 224  # of a workgroup, as in fconv_driver.h
+SMALL_PANELS = 32 * 1024  # bytes of weights that stay in L1 beside a few rows
+WORKGROUPS = 4  # enough that two threads share the work evenly
+
+
+@dataclass(frozen=True)
+class Finish:
+    """What follows the sums: bias [F] or none, whether a residual is added, then the clamp."""
+
+    bias: NDArray[np.float32] | None = None
+    residual: bool = False
+    clamp: tuple[float, float] = (-math.inf, math.inf)
+
+    def biases(self, filters: int) -> NDArray[np.float32]:
+        """f32 [filters], zeros without a bias."""
+        bias = np.float32(0) if self.bias is None else self.bias.astype(np.float32, copy=False)
+        return np.broadcast_to(bias, filters)
+
+    @property
+    def bounds(self) -> dict[str, int | float]:
+        """The clamp's fields."""
+        return {"low": float(self.clamp[0]), "high": float(self.clamp[1])}
+
+
+def pack_fconv(
+    isa: str,
+    geometry: Geometry,
+    weight: NDArray[np.float32],
+    finish: Finish,
+    placement: Placement | None = None,
+) -> tuple[bytes, tuple[int, int]]:
+    """(blob, workgroups x and y).
+
+    isa: the folder whose kernel reads it. weight: [KH, KW, C / groups, F] or [K, F]. placement: by default
+    dense tensors; images count in bytes.
+    """
+    tile_rows, tile_columns = tile(isa)
+    packed = _weights(weight, geometry, tile_columns)
+    tiles, depth, _ = packed.shape
+    group_tiles = tiles // geometry.groups
+    rows, columns = _blocks(geometry.rows, tiles, tile_rows)
+    where = placement or dense(geometry, finish.residual)
+    blob = Blob("fconv")
+    table = _segments(geometry, where.input)
+    segments_offset = blob.add(table.astype("<i4").tobytes())
+    bias_offset = blob.add(
+        _tiled(finish.biases(geometry.filters)[None], geometry.groups, tile_columns).tobytes()
+    )
+    weight_offset = blob.add(packed.astype("<f4", copy=False).tobytes())
+    header = {
+        "rows": geometry.rows,
+        "out_width": geometry.out_width,
+        "in_offset": where.input.offset,
+        "in_step_x": geometry.strides[1] * where.input.step_x,
+        "in_step_y": geometry.strides[0] * where.input.step_y,
+        "segments": len(table),
+        "depth": depth,
+        "filters": geometry.filters // geometry.groups,
+        "group_tiles": group_tiles,
+        "group_bytes": geometry.channels // geometry.groups * ELEMENT,
+        "tiles": tiles,
+        "block_rows": rows,
+        "block_tiles": columns,
+        "tiles_inner": int(packed.nbytes <= SMALL_PANELS),
+        "segments_offset": segments_offset,
+        "bias_offset": bias_offset,
+        "weight_offset": weight_offset,
+    }
+    header |= image_fields(where) | finish.bounds
+    return blob.finish(header), (-(-geometry.rows // rows), -(-tiles // columns))
+
+
+def dense(geometry: Geometry, residual: bool) -> Placement:
+    """All operands as whole f32 tensors."""
+    output = Image(0, geometry.filters * ELEMENT, geometry.out_width * geometry.filters * ELEMENT)
+    source = Image(0, geometry.channels * ELEMENT, geometry.width * geometry.channels * ELEMENT)
+    return Placement(source, output, output if residual else None)
+
+
+def image_fields(placement: Placement) -> dict[str, int | float]:
+    """The fields of the output, its frame and the residual; f32 kernels have no choice of element."""
+    return {name: value for name, value in placement.fields(True).items() if name != "residual_f32"}
+
+
+@functools.cache
+def tile(isa: str) -> tuple[int, int]:
+    """(rows, columns) of an instruction set's tile, from its fconv.c: written down only there."""
+    text = bitcode.source(isa, "fconv").read_text()
+    rows, columns = (re.search(rf"^#define TILE_{name} (\d+)$", text, re.M) for name in ("ROWS", "COLUMNS"))
+    assert rows is not None and columns is not None, isa
+    return int(rows[1]), int(columns[1])
+
+
+def _segments(geometry: Geometry, image: Image) -> NDArray[np.int64]:
+    """[segments, 2]: byte offset from a pixel's first operand, bytes; taps side by side are one."""
+    side_by_side = geometry.whole_rows and image.step_x == geometry.channels * ELEMENT
+    joined = geometry.kernel[1] if side_by_side else 1
+    run = joined * geometry.channels // geometry.groups * ELEMENT
+    rows = np.arange(geometry.kernel[0]) * geometry.dilations[0] * image.step_y
+    columns = np.arange(0, geometry.kernel[1], joined) * geometry.dilations[1] * image.step_x
+    starts = (rows[:, None] + columns).ravel()
+    return np.stack([starts, np.full_like(starts, run)], axis=1)
+
+
+def _weights(weight: NDArray[np.float32], geometry: Geometry, columns: int) -> NDArray[np.float32]:
+    """[KH, KW, C / groups, F] (or [K, F]) → [tiles, depth, columns], zeros in the rest."""
+    return _tiled(weight.reshape(-1, geometry.filters), geometry.groups, columns)
+
+
+def _tiled(matrix: NDArray[np.float32], groups: int, columns: int) -> NDArray[np.float32]:
+    """[K, F] → [tiles, K, columns]; every group starts a tile."""
+    depth, filters = matrix.shape[0], matrix.shape[1] // groups
+    tiles = -(-filters // columns)
+    full = np.zeros((depth, groups, tiles * columns), np.float32)
+    full[..., :filters] = matrix.reshape(depth, groups, filters)
+    return np.ascontiguousarray(full.reshape(depth, groups * tiles, columns).transpose(1, 0, 2))
+
+
+def _blocks(rows: int, tiles: int, tile_rows: int) -> tuple[int, int]:
+    """(rows, tiles) of a workgroup: full tiles of rows; columns are shared where rows are few."""
+    most = MOST_ROWS // tile_rows * tile_rows
+    groups = max(1, -(-rows // most))
+    share = -(-rows // groups)
+    block = min(most, -(-share // tile_rows) * tile_rows)
+    groups = -(-rows // block)
+    across = 1 if groups >= WORKGROUPS else min(tiles, -(-WORKGROUPS // groups))
+    return block, -(-tiles // across)

@@ -1,0 +1,171 @@
+"""f32 convolutions with their numbers: as a call of a kernel, and as f64 says that they must be."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from machines import Call, KernelFault, Machine
+from quantune.passes.ukernels.geometry import Geometry
+from quantune.passes.ukernels.image import Frame, Image, Placement
+from quantune.passes.ukernels.pack_fconv import Finish, pack_fconv
+
+Array = NDArray[Any]
+Pair = tuple[int, int]
+INFINITY = float("inf")
+ROUNDING = 2.0**-24  # relative error of one f32 operation
+
+
+@dataclass(frozen=True)
+class FloatConvolution:
+    """One f32 convolution, or with out (n, 1) and a 1x1 kernel a fully connected layer of n rows.
+
+    Attributes:
+        out: height and width of the result; the input is what its windows reach.
+        filters: of all groups; 0 makes it depthwise.
+        inside: the input is a part of a larger image: (pixels before, pixels behind, channels before,
+            channels behind).
+        frame: pixels of zeros that the kernel puts round its result: (top, left, bottom, right).
+    """
+
+    out: Pair = (5, 3)
+    channels: int = 8
+    filters: int = 20
+    kernel: Pair = (1, 1)
+    strides: Pair = (1, 1)
+    dilations: Pair = (1, 1)
+    groups: int = 1
+    bias: bool = True
+    residual: bool = False
+    clamp: tuple[float, float] = (-INFINITY, INFINITY)
+    inside: tuple[int, int, int, int] = (0, 0, 0, 0)
+    frame: tuple[int, int, int, int] = (0, 0, 0, 0)
+    seed: int = 0
+
+    @property
+    def reach(self) -> Pair:
+        """Height and width of the input, which ends where the last window ends."""
+        height, width = (
+            (self.out[a] - 1) * self.strides[a] + (self.kernel[a] - 1) * self.dilations[a] + 1 for a in (0, 1)
+        )
+        return height, width
+
+    @property
+    def results(self) -> int:
+        """Channels of the result."""
+        return self.filters or self.channels
+
+    @property
+    def family(self) -> str:
+        return "fconv" if self.filters else "fdepthwise"
+
+    @property
+    def geometry(self) -> Geometry:
+        return Geometry(
+            *self.reach,
+            self.channels,
+            self.kernel,
+            self.strides,
+            self.dilations,
+            *self.out,
+            self.results,
+            self.groups if self.filters else 1,
+        )
+
+    @property
+    def placement(self) -> Placement:
+        """Where the operands lie; the residual is framed as the result is."""
+        before, behind, left, right = self.inside
+        step = 4 * (self.channels + left + right)
+        row = step * (self.reach[1] + before + behind)
+        source = Image(before * (row + step) + 4 * left, step, row)
+        top, first, bottom, last = self.frame
+        step = 4 * self.results
+        row = step * (self.out[1] + first + last)
+        result = Image(top * row + first * step, step, row)
+        return Placement(source, result, result if self.residual else None, Frame(top, first, bottom, last))
+
+
+def check(machine: Machine, cases: Sequence[FloatConvolution]) -> None:
+    """Every result is as near to f64 as any order of summation is, and no kernel leaves its operands."""
+    prepared = [prepare(case, machine) for case in cases]
+    try:
+        results = machine.run(cases[0].family, [call for call, _, _ in prepared])
+    except KernelFault as fault:
+        where = "" if fault.index is None else f": {cases[fault.index]!r}"
+        raise AssertionError(f"{fault}{where}") from None
+    for case, result, (_, expected, bound) in zip(cases, results, prepared, strict=True):
+        found = np.frombuffer(result, np.float32).reshape(expected.shape)
+        wrong = ~(np.abs(found - expected) <= bound)
+        assert not wrong.any(), (machine, case, found[wrong][:5], expected[wrong][:5], bound[wrong][:5])
+
+
+def prepare(case: FloatConvolution, machine: Machine) -> tuple[Call, Array, Array]:
+    """(the kernel's call, the result in f64, how far from it each f32 may be).
+
+    A sum of n products and m other terms, in any order, is off by at most n + m roundings of the sum of the
+    magnitudes (N. Higham, "Accuracy and Stability of Numerical Algorithms", section 3.1).
+    """
+    random = np.random.default_rng([case.seed, case.channels, case.filters])
+    x = random.normal(size=(*case.reach, case.channels)).astype(np.float32)
+    inputs = case.channels // case.groups
+    shape = (*case.kernel, inputs, case.filters) if case.filters else (*case.kernel, case.channels)
+    weight = (random.normal(size=shape) * 2.0 ** random.integers(-3, 3, shape[-1])).astype(np.float32)
+    bias = random.normal(size=case.results).astype(np.float32) if case.bias else None
+    other = random.normal(size=(*case.out, case.results)).astype(np.float32) if case.residual else None
+    exact, magnitude = (_sum(case, part(x), part(weight)) for part in (_same, np.abs))
+    for term in (bias, other):
+        if term is not None:
+            exact, magnitude = exact + term, magnitude + np.abs(term)
+    terms = int(np.prod(case.kernel)) * (inputs if case.filters else 1) + 2
+    blob, workgroups = _pack(case, weight, Finish(bias, case.residual, case.clamp), machine)
+    before, behind, left, right = case.inside
+    sides = ((before, behind), (before, behind), (left, right))
+    surrounded = np.pad(x, sides, constant_values=np.float32(np.nan))
+    operands = [surrounded, *([] if other is None else [_framed(case, other, np.nan)])]
+    expected = _framed(case, np.clip(exact, *case.clamp), 0.0)
+    name = case.family + ("" if other is None else "_residual")
+    call = Call(name, (*(o.tobytes() for o in operands), blob), expected.size * 4, workgroups)
+    return call, expected, _framed(case, magnitude * terms * ROUNDING * 1.01, 0.0)
+
+
+def _same(array: Array) -> Array:
+    return array
+
+
+def _framed(case: FloatConvolution, image: Array, fill: float) -> Array:
+    top, left, bottom, right = case.frame
+    return np.pad(image, ((top, bottom), (left, right), (0, 0)), constant_values=fill)
+
+
+def _sum(case: FloatConvolution, x: Array, weight: Array) -> Array:
+    """[H, W, F] in f64."""
+    total = np.zeros((*case.out, case.results))
+    inputs = case.channels // case.groups
+    for i, j in itertools.product(range(case.kernel[0]), range(case.kernel[1])):
+        rows, columns = (
+            slice(
+                at * case.dilations[a],
+                at * case.dilations[a] + (case.out[a] - 1) * case.strides[a] + 1,
+                case.strides[a],
+            )
+            for a, at in enumerate((i, j))
+        )
+        view = x[rows, columns].astype(np.float64)
+        if not case.filters:
+            total += view * weight[i, j]
+            continue
+        per_group = case.filters // case.groups
+        for group in range(case.groups):
+            filters = slice(group * per_group, (group + 1) * per_group)
+            total[..., filters] += view[..., group * inputs : (group + 1) * inputs] @ weight[i, j][:, filters]
+    return total
+
+
+def _pack(case: FloatConvolution, weight: Array, finish: Finish, machine: Machine) -> tuple[bytes, Pair]:
+    return pack_fconv(machine.isa, case.geometry, weight, finish, case.placement)

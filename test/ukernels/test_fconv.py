@@ -1,0 +1,175 @@
+"""f32 convolution kernels between guard pages against f64: every tail, window, group, frame and clamp."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from float_convolutions import INFINITY, FloatConvolution, check, prepare
+from machines import Machine, each_float_machine
+
+POINTWISE, SQUARE = (1, 1), (3, 3)
+
+
+@each_float_machine
+def test_every_number_of_filters(machine: Machine) -> None:
+    check(
+        machine,
+        [
+            FloatConvolution(filters=n, residual=residual, seed=n)
+            for n in (*range(1, 68), 96, 100)
+            for residual in (False, True)
+        ],
+    )
+
+
+@each_float_machine
+def test_every_number_of_rows(machine: Machine) -> None:
+    """Up to several workgroups, in rows and in columns of the image."""
+    counts = (*range(1, 31), 47, 48, 49, 191, 192, 193, 223, 224, 225, 226, 449, 600)
+    shapes = [*((n, 1) for n in counts), *((1, n) for n in counts), (7, 11), (29, 13), (14, 14)]
+    check(machine, [FloatConvolution(out=out, channels=c, seed=sum(out)) for out in shapes for c in (1, 4)])
+
+
+@each_float_machine
+def test_every_number_of_channels(machine: Machine) -> None:
+    check(
+        machine,
+        [
+            FloatConvolution(channels=c, kernel=kernel, seed=c)
+            for c in (*range(1, 18), 31, 58, 64)
+            for kernel in (POINTWISE, SQUARE)
+        ],
+    )
+
+
+@each_float_machine
+def test_every_window(machine: Machine) -> None:
+    check(
+        machine,
+        [
+            FloatConvolution((4, 5), channels, 17, kernel, strides, dilations, seed=channels)
+            for channels in (3, 4)
+            for kernel in (POINTWISE, SQUARE, (5, 5), (1, 7), (7, 1), (7, 7), (2, 3))
+            for strides in ((1, 1), (2, 2), (1, 2), (3, 1))
+            for dilations in ((1, 1), (2, 1), (1, 2), (2, 2))
+        ],
+    )
+
+
+@each_float_machine
+def test_groups_have_their_own_operands_and_tiles(machine: Machine) -> None:
+    check(
+        machine,
+        [
+            FloatConvolution(
+                channels=groups * c, filters=groups * f, kernel=kernel, groups=groups, residual=c == 3
+            )
+            for groups in (2, 3, 8)
+            for c, f in ((1, 1), (3, 5), (4, 16), (2, 33))
+            for kernel in (POINTWISE, SQUARE)
+        ],
+    )
+
+
+@each_float_machine
+@pytest.mark.parametrize("residual", [False, True], ids=["plain", "residual"])
+def test_every_epilogue(machine: Machine, residual: bool) -> None:
+    clamps = ((-INFINITY, INFINITY), (0.0, INFINITY), (0.0, 0.5), (-1.0, 1.0), (-INFINITY, 0.0))
+    check(
+        machine,
+        [
+            FloatConvolution(filters=n, bias=bias, residual=residual, clamp=clamp)
+            for n in (16, 19)
+            for bias in (True, False)
+            for clamp in clamps
+        ],
+    )
+
+
+@each_float_machine
+def test_small_and_large_panels_and_shared_columns(machine: Machine) -> None:
+    """Both orders of the loops; few rows, whose columns are shared among workgroups."""
+    check(
+        machine,
+        [
+            FloatConvolution((14, 14), 256, 40, SQUARE, residual=True),
+            FloatConvolution((1, 1), 1280, 1000),
+            FloatConvolution((7, 7), 64, 160),
+            FloatConvolution((20, 20), 16, 96),
+            FloatConvolution((40, 10), 3, 64, (7, 7), (2, 2)),
+            FloatConvolution((2, 2), 2048, 16),
+        ],
+    )
+
+
+@each_float_machine
+def test_images_inside_larger_ones(machine: Machine) -> None:
+    """Only the input's own pixels and channels are read: all others are NaN. The frame is filled once."""
+    check(
+        machine,
+        [
+            FloatConvolution(
+                out, 5, 18, kernel, (stride, stride), inside=inside, frame=frame, residual=residual
+            )
+            for out in ((5, 3), (1, 1), (23, 31))
+            for kernel, inside in (
+                (POINTWISE, (1, 2, 0, 0)),
+                (POINTWISE, (0, 1, 3, 2)),
+                (SQUARE, (2, 1, 0, 0)),
+                (SQUARE, (1, 1, 2, 1)),
+            )
+            for stride in (1, 2)
+            for frame in ((0, 0, 0, 0), (1, 1, 1, 1), (0, 2, 3, 1))
+            for residual in (False, True)
+        ],
+    )
+
+
+@st.composite
+def convolutions(draw: st.DrawFn) -> FloatConvolution:
+    def pair(*choices: int) -> tuple[int, int]:
+        return draw(st.sampled_from(choices)), draw(st.sampled_from(choices))
+
+    groups = draw(st.sampled_from((1, 1, 1, 2, 5)))
+    return FloatConvolution(
+        out=pair(1, 2, 3, 5, 8, 13),
+        channels=groups * draw(st.integers(1, 40)),
+        filters=groups * draw(st.integers(1, 70)),
+        kernel=pair(1, 2, 3, 5),
+        strides=pair(1, 2, 3),
+        dilations=pair(1, 1, 2),
+        groups=groups,
+        bias=draw(st.booleans()),
+        residual=draw(st.booleans()),
+        clamp=draw(st.sampled_from(((-INFINITY, INFINITY), (0.0, INFINITY), (0.0, 2.0)))),
+        inside=(*pair(0, 1, 2), 0, 0),
+        frame=(*pair(0, 1), *pair(0, 1)),
+        seed=draw(st.integers(0, 2**32)),
+    )
+
+
+@each_float_machine
+@settings(deadline=None, max_examples=10)
+@given(st.lists(convolutions(), min_size=1, max_size=20))
+def test_random_convolutions(machine: Machine, cases: list[FloatConvolution]) -> None:
+    """Many at once: starting an emulator costs more than a convolution."""
+    check(machine, cases)
+
+
+@each_float_machine
+def test_one_wrong_weight_shows(machine: Machine) -> None:
+    """The bound is tight enough to find a weight that is off by a thousandth."""
+    case = FloatConvolution(out=(9, 1), kernel=SQUARE, bias=False)
+    call, expected, bound = prepare(case, machine)
+    blob = bytearray(call.inputs[-1])
+    weights = memoryview(blob).cast("f")
+    place = max(range(len(weights) - 64, len(weights)), key=lambda i: abs(weights[i]))
+    weights[place] *= 1.001
+    wrong = machine.run("fconv", [replace(call, inputs=(*call.inputs[:-1], bytes(blob)))])[0]
+    found = memoryview(wrong).cast("f")
+    distance = [abs(a - b) / c for a, b, c in zip(found, expected.ravel(), bound.ravel(), strict=True)]
+    assert max(distance) > 10
