@@ -12,7 +12,7 @@ from quantune.passes.base import Pass, Report
 from quantune.passes.integer_group import geometry_of, quantized_weight
 from quantune.passes.kernel_dispatch import KernelTarget
 from quantune.passes.ukernels.geometry import segments
-from quantune.passes.ukernels.pack import pack_weights, schedules
+from quantune.passes.ukernels.pack import pack_weights, runs_of, schedules
 
 FLUSHES = "quantune.flush_schedule"
 """On a contraction: one byte array a tile; per segment a 16-bit count, then its groups' lengths in steps."""
@@ -61,7 +61,7 @@ class ProveAccumulators(Pass):
                 continue
             tiles = [ir.DenseI8ArrayAttr.get(_signed(part)) for part in flushes]
             anchor.attributes[FLUSHES] = ir.ArrayAttr.get(tiles)
-            groups = sum(len(part) - 2 * len(parts.steps) for part in flushes)
+            groups = sum(len(runs_of(part)[1]) for part in flushes)
             proved[name] = round(packed.shape[0] * packed.shape[1] / groups, 2)
         return {"steps_between_flushes": proved, "unproved": unproved}
 

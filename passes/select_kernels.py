@@ -93,7 +93,10 @@ class SelectKernels(Pass):
                 return pack_depthwise(
                     geometry, parts.weight, parts.epilogue, isa, largest, where, residual_f32
                 )
-            return pack_conv(geometry, parts.weight, parts.epilogue, flushes, isa, where, residual_f32)
+            largest = parts.source.maximum
+            return pack_conv(
+                geometry, parts.weight, parts.epilogue, flushes, isa, largest, where, residual_f32
+            )
 
         element = build.f32() if parts.epilogue.output is None else build.integer(8)
         result = build.tensor_type(values.shape(anchor.results[0]), element)

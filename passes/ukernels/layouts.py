@@ -11,15 +11,19 @@ class Layout:
 
     Attributes:
         step: operands of one column that lie side by side, as many as an instruction sums.
-        shift: what the kernel takes from activations to make them s8. Its panels begin with what the sums
-            then lack: i32 [16], shift times the sum of a column's weights.
-        lane: products that a step adds to one 16-bit lane, which the flush schedule must prove safe; 0 for
-            sums in 32 bits.
+        shift: what the kernel takes from activations to make them s8. Panels then begin with what the sums
+            lack.
+        lane: products that a step adds to one 16-bit lane, which the flush schedule must prove safe; panels
+            then begin with what the sums lack, too. 0 for sums in 32 bits.
     """
 
     step: int = 4
     shift: int = 0
     lane: int = 0
+
+    def operands(self, largest: int) -> tuple[int, int]:
+        """The least and the greatest operand for activations of 0..largest."""
+        return -self.shift, largest - self.shift
 
 
 _LAYOUTS = {

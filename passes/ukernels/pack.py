@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -13,7 +14,7 @@ from quantune.passes.ukernels.geometry import Geometry, Segments, segments
 from quantune.passes.ukernels.image import Placement
 from quantune.passes.ukernels.layouts import Layout, layout_of
 from quantune.passes.ukernels.params import Blob, bounds
-from quantune.passes.ukernels.schedule import flush_schedules
+from quantune.passes.ukernels.schedule import biases, flush_schedules
 
 TILE = 16  # columns
 MOST_ROWS = 192
@@ -33,12 +34,16 @@ def pack_weights(weight: NDArray[np.int8], geometry: Geometry, parts: Segments) 
     return np.ascontiguousarray(tiled.transpose(2, 0, 3, 1))
 
 
-def panels(packed: NDArray[np.int8], layout: Layout) -> NDArray[np.int8]:
-    """A tile's weights as its kernel reads them, [tiles, bytes], from `pack_weights`."""
+def panels(packed: NDArray[np.int8], layout: Layout, biased: NDArray[np.int64]) -> NDArray[np.int8]:
+    """A tile's weights as its kernel reads them, [tiles, bytes], from `pack_weights`.
+
+    They begin with what the sums lack, i32 [16]: what the kernel takes from activations, and `biased`, what the
+    biases add.
+    """
     flat = packed.reshape(len(packed), -1)
-    if not layout.shift:
+    if not (layout.shift or layout.lane):
         return flat
-    lacking = layout.shift * packed.sum(axis=(1, 3), dtype=np.int64)
+    lacking = layout.shift * packed.sum(axis=(1, 3), dtype=np.int64) - biased
     return np.concatenate([lacking.astype("<i4").view(np.int8), flat], axis=1)
 
 
@@ -54,15 +59,47 @@ def schedules(
 
     steps: the segments' lengths. largest: the greatest stored activation.
     """
-    operands = (-layout.shift, largest - layout.shift)
     tiles = [b""] * len(packed)
     for segment in np.split(packed.astype(np.int64), np.cumsum(steps)[:-1], axis=1):
-        found = flush_schedules(segment, operands, layout.lane)
+        found = flush_schedules(segment, layout.operands(largest), layout.lane)
         if found is None:
             return None
         for tile, lengths in enumerate(found):
             tiles[tile] += len(lengths).to_bytes(2, "little") + bytes(lengths)
     return tiles
+
+
+def _biased(
+    packed: NDArray[np.int8], flushes: list[bytes], largest: int, layout: Layout
+) -> tuple[list[bytes], NDArray[np.int64]]:
+    """(schedules as kernels read them, what biases add to columns [tiles, 16]).
+
+    In a kernel's schedule every length is followed by where the lanes of that group start, i16 [16, lanes].
+    """
+    streams, total = [], np.zeros((len(packed), TILE), np.int64)
+    for tile, (weights, data) in enumerate(zip(packed.astype(np.int64), flushes, strict=True)):
+        counts, lengths = runs_of(data)
+        starts = biases(weights, lengths, layout.operands(largest), layout.lane)
+        total[tile] = starts.sum(axis=(0, 2))
+        groups = iter(zip(lengths, starts.astype("<i2"), strict=True))
+        stream = b""
+        for count in counts:
+            parts = [bytes([length]) + start.tobytes() for length, start in itertools.islice(groups, count)]
+            stream += count.to_bytes(2, "little") + b"".join(parts)
+        streams.append(stream)
+    return streams, total
+
+
+def runs_of(data: bytes) -> tuple[list[int], list[int]]:
+    """(number of groups of each segment, lengths of all groups) of one tile's schedule."""
+    counts: list[int] = []
+    lengths: list[int] = []
+    at = 0
+    while at < len(data):
+        counts.append(int.from_bytes(data[at : at + 2], "little"))
+        lengths += data[at + 2 : at + 2 + counts[-1]]
+        at += 2 + counts[-1]
+    return counts, lengths
 
 
 def pack_conv(
@@ -71,18 +108,23 @@ def pack_conv(
     epilogue: Epilogue,
     flushes: list[bytes] | None,
     isa: str,
+    largest: int = 255,
     placement: Placement | None = None,
     residual_f32: bool = False,
 ) -> tuple[bytes, tuple[int, int]]:
     """(blob, workgroups x and y).
 
-    flushes: what `schedules` found, or None for kernels that need none. placement: by default dense tensors.
+    flushes: what `schedules` found, or None for kernels that need none; largest: the greatest stored activation
+    that they are for. placement: by default dense tensors.
     """
     layout = layout_of(isa)
     parts = segments(geometry, pack_amx.CHUNK if isa == "amx" else None, layout.step)
-    packed = panels(pack_weights(weight, geometry, parts), layout)
+    unbiased = pack_weights(weight, geometry, parts)
+    order, total = [b""] * len(unbiased), np.zeros((len(unbiased), TILE), np.int64)
+    if flushes is not None:
+        order, total = _biased(unbiased, flushes, largest, layout)
+    packed = panels(unbiased, layout, total)
     tiles, panel = packed.shape
-    order = flushes if flushes is not None else [b""] * tiles
     out_size = 4 if epilogue.output is None else 1
     where = placement or geometry.dense(out_size, 4 if residual_f32 else 1)
     blob = Blob("qconv")

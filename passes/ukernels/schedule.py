@@ -3,17 +3,19 @@
 A step adds the products of four activations and four weights to lanes: `vpmaddubsw` and `vpaddw` two products
 to each of two lanes (AVX2), `smlal` one to each of four (NEON). Weights are constants and an operand lies in
 [least, greatest]: 0..a_max, or that less 128 where the instruction wants s8. So, with P the sum of a lane's
-positive weights over the steps S and N that of the negative ones' magnitudes, the lane holds
+positive weights over the steps S and N that of the negative ones' magnitudes, the lane sums
 
-    at most   greatest * P - least * N
-    at least  least * P - greatest * N
+    at most   high = greatest * P - least * N
+    at least  low  = least * P - greatest * N
 
-both reached by sign-matched activations. The lane is exact as long as the first is at most 32767 and the
-second at least -32768. Sums in between may wrap, as only the final value of a lane matters; a single step
-must not exceed the bounds, because `vpmaddubsw` saturates, and it does not if its step fits.
+both reached by sign-matched activations. Sixteen bits tell 65536 values apart, so the lane is exact as long
+as high - low <= 65535, if it starts from the middle: from the bias -(low + high + 1) // 2, which moves the
+sums to -32768..32767 and is taken off again at the end, all groups' biases at once. Sums in between may
+wrap, as only the final value of a lane matters; a single step must fit by itself, because `vpmaddubsw`
+saturates.
 
-The greedy schedule extends each group until a further step would break a bound for any column of the tile.
-Groups are as long as can be: one step more overflows for some activations.
+The greedy schedule extends each group until a further step would break the bound for any column of the tile.
+Groups are as long as can be: one step more overflows for some activations, whatever the bias.
 """
 
 from __future__ import annotations
@@ -22,43 +24,47 @@ import numpy as np
 from numpy.typing import NDArray
 
 LONGEST = 255  # a length is one byte
+Integers = NDArray[np.int64]
 
 
-def lane_extremes(
-    weights: NDArray[np.int64], operands: tuple[int, int], lane: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def lane_extremes(weights: Integers, operands: tuple[int, int], lane: int) -> tuple[Integers, Integers]:
     """[..., columns, 4] → per column and lane of `lane` products the greatest and the least sum."""
     least, greatest = operands
-    products = weights.reshape(*weights.shape[:-2], -1, lane)
+    products = weights.reshape(*weights.shape[:-1], -1, lane)
     positive, negative = np.maximum(products, 0).sum(-1), np.maximum(-products, 0).sum(-1)
     return greatest * positive - least * negative, least * positive - greatest * negative
 
 
-def flush_schedules(
-    weights: NDArray[np.int64], operands: tuple[int, int], lane: int
-) -> list[list[int]] | None:
+def flush_schedules(weights: Integers, operands: tuple[int, int], lane: int) -> list[list[int]] | None:
     """For every tile, the lengths of the groups of steps between flushes in one run.
 
     weights: [tiles, steps, columns, 4]. operands: the least and the greatest. lane: products that a step
     adds to one lane. Returns None when a single step may already overflow.
     """
     most, least = lane_extremes(weights, operands, lane)
-    if _overflows(most, least).any():
+    if ((most > 32767) | (least < -32768)).any():
         return None
     tiles, steps = weights.shape[:2]
+    spread = most - least
     found: list[list[int]] = [[] for _ in range(tiles)]
-    high, low = np.zeros_like(most[:, 0]), np.zeros_like(least[:, 0])
-    length = np.zeros(tiles, np.int64)
+    total, length = np.zeros_like(spread[:, 0]), np.zeros(tiles, np.int64)
     for step in range(steps):
-        high, low = high + most[:, step], low + least[:, step]
-        flush = (length > 0) & (_overflows(high, low) | (length == LONGEST))
+        total = total + spread[:, step]
+        flush = (length > 0) & ((total > 65535).any(axis=(1, 2)) | (length == LONGEST))
         for tile in np.flatnonzero(flush):
             found[tile].append(int(length[tile]))
-        high[flush], low[flush] = most[flush, step], least[flush, step]
+        total[flush] = spread[flush, step]
         length = np.where(flush, 1, length + 1)
     return [[*lengths, int(last)] for lengths, last in zip(found, length, strict=True)]
 
 
-def _overflows(high: NDArray[np.int64], low: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Whether any lane (the last axis) can leave 16 bits."""
-    return np.asarray(((high > 32767) | (low < -32768)).any(axis=-1))
+def biases(weights: Integers, lengths: list[int], operands: tuple[int, int], lane: int) -> Integers:
+    """Where the lanes of every group start: [groups, columns, lanes].
+
+    weights: one tile's, [steps, columns, 4]. A bias may leave 16 bits where all products have one sign; lanes
+    then start from what 16 bits keep of it.
+    """
+    starts = np.cumsum([0, *lengths[:-1]])
+    high, low = (np.add.reduceat(v, starts, axis=0) for v in lane_extremes(weights, operands, lane))
+    found: Integers = -((low + high + 1) // 2)
+    return found

@@ -231,4 +231,6 @@ def _pack(
         parts = segments(geometry, step=layout.step)
         flushes = schedules(pack_weights(weight, geometry, parts), parts.steps, source.maximum, layout)
         assert flushes is not None, f"no schedule for {case!r}"
-    return pack_conv(geometry, weight, epilogue, flushes, machine.isa, case.placement, case.residual_f32)
+    return pack_conv(
+        geometry, weight, epilogue, flushes, machine.isa, source.maximum, case.placement, case.residual_f32
+    )

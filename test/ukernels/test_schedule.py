@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from quantune.passes.ukernels.layouts import Layout, layout_of
-from quantune.passes.ukernels.pack import schedules
-from quantune.passes.ukernels.schedule import LONGEST, flush_schedules
+from quantune.passes.ukernels.pack import runs_of, schedules
+from quantune.passes.ukernels.schedule import LONGEST, biases, flush_schedules
 
 Integers = NDArray[np.int64]
 
@@ -20,24 +20,28 @@ AVX2, NEON = layout_of("avx2"), layout_of("neon")
 
 def flush_schedule(weights: Integers, largest: int, layout: Layout = AVX2) -> list[int] | None:
     """Of a single tile, [steps, columns, 4]."""
-    found = flush_schedules(weights[None], (-layout.shift, largest - layout.shift), layout.lane)
+    found = flush_schedules(weights[None], layout.operands(largest), layout.lane)
     return None if found is None else found[0]
 
 
-def lane_sums(weights: Integers, operands: Integers, lengths: list[int], layout: Layout) -> Integers:
+def lane_sums(
+    weights: Integers, operands: Integers, lengths: list[int], starts: Integers, layout: Layout
+) -> Integers:
     """What the kernels compute, in 16-bit arithmetic: i32 sums [cases, columns, lanes].
 
     weights: [steps, columns, 4]; operands: [cases, steps, 4]. A step's products go into lanes with saturation
-    (`vpmaddubsw`; those of `smlal` need none), steps are added with wrap-around, groups are widened.
+    (`vpmaddubsw`; those of `smlal` need none), steps are added with wrap-around to where the lane starts,
+    groups are widened.
     """
     steps = exact_steps(weights, operands, layout).clip(-32768, 32767).astype(np.int16)
-    total = np.zeros((len(operands), *steps.shape[2:]), np.int32)
+    total = np.zeros((len(operands), *steps.shape[2:]), np.int64)
     start = 0
-    for length in lengths:
-        total += steps[:, start : start + length].sum(axis=1, dtype=np.int16)
+    for length, bias in zip(lengths, starts, strict=True):
+        total += steps[:, start : start + length].sum(axis=1, dtype=np.int16) + bias.astype(np.int16)
+        total -= bias
         start += length
     assert start == len(weights)
-    return total.astype(np.int64)
+    return total
 
 
 def exact_steps(weights: Integers, operands: Integers, layout: Layout) -> Integers:
@@ -86,22 +90,25 @@ def test_the_schedule_is_sufficient_and_tight(layout: Layout, tile: tuple[Intege
     if lengths is None:
         # Refused with reason: flushing after every single step would still be wrong.
         worst = sign_matched(weights, largest, layout)
-        each = lane_sums(weights, worst, [1] * len(weights), layout)
+        singly = [1] * len(weights)
+        each = lane_sums(weights, worst, singly, biases(weights, singly, layout.operands(largest), layout.lane), layout)
         assert (each != exact_sums(weights, worst, layout)).any()
         return
     assert sum(lengths) == len(weights)
     assert all(1 <= length <= LONGEST for length in lengths)
+    starts = biases(weights, lengths, layout.operands(largest), layout.lane)
     random = np.random.default_rng(0).integers(0, largest + 1, (8, len(weights), 4)) - layout.shift
     for operands in (sign_matched(weights, largest, layout), random):
         np.testing.assert_array_equal(
-            lane_sums(weights, operands, lengths, layout), exact_sums(weights, operands, layout)
+            lane_sums(weights, operands, lengths, starts, layout), exact_sums(weights, operands, layout)
         )
     start = 0
     for length in lengths[:-1]:
         if length < LONGEST:
+            # Between the worst sums of one step more lie more values than 16 bits can tell apart.
             longer = weights[start : start + length + 1]
-            worst = sign_matched(longer, largest, layout)
-            assert (lane_sums(longer, worst, [length + 1], layout) != exact_sums(longer, worst, layout)).any()
+            worst = exact_sums(longer, sign_matched(longer, largest, layout), layout)
+            assert (worst.max(axis=0) - worst.min(axis=0)).max() > 65535
         start += length
 
 
@@ -112,7 +119,7 @@ def test_the_schedule_is_sufficient_and_tight(layout: Layout, tile: tuple[Intege
         (63, 255, 4),
         (31, 255, 8),
         (7, 255, 36),
-        (-127, 127, 2),  # the operands are then -128..-1
+        (-127, 127, 4),  # the operands are then -128..-1
     ],
 )
 def test_constant_weights_of_neon(weight: int, largest: int, length: int) -> None:
@@ -124,17 +131,17 @@ def test_constant_weights_of_neon(weight: int, largest: int, length: int) -> Non
 @pytest.mark.parametrize(
     ("weight", "largest", "length"),
     [
-        (63, 255, 1),  # 63 * 255 * 2 = 32130: a second step never fits
-        (31, 255, 2),
-        (7, 255, 9),
-        (127, 127, 1),
-        (-64, 255, 1),  # -32640
-        (-128, 128, 1),  # -32768, the very least
-        (127, 129, 1),  # 32766
+        (63, 255, 2),  # 2 * 63 * 255 * 2 = 64260: a third step never fits
+        (31, 255, 4),
+        (7, 255, 18),
+        (127, 127, 2),
+        (-64, 255, 2),  # -65280
+        (-128, 128, 1),  # -32768, the very least; two are -65536
+        (127, 129, 2),  # 65532
     ],
 )
 def test_constant_weights(weight: int, largest: int, length: int) -> None:
-    found = flush_schedule(np.full((9, 16, 4), weight, np.int64), largest)
+    found = flush_schedule(np.full((90, 16, 4), weight, np.int64), largest)
     assert found is not None
     assert found[0] == length
 
@@ -147,7 +154,7 @@ def test_a_pair_that_saturates_is_refused(weight: int, largest: int) -> None:
 def test_one_column_decides_for_its_tile() -> None:
     weights = np.ones((8, 16, 4), np.int64)
     weights[:, 5, 2:] = 63
-    assert flush_schedule(weights, 255) == [1] * 8
+    assert flush_schedule(weights, 255) == [2] * 4
 
 
 def test_groups_end_where_a_byte_ends() -> None:
@@ -158,10 +165,10 @@ def test_every_run_has_a_count_and_its_own_lengths() -> None:
     """Groups never reach across runs, because the kernel moves its row pointers there."""
     packed = np.ones((2, 12, 16, 4), np.int8)
     packed[1] = 63
-    assert schedules(packed, [4, 4, 4], 255, AVX2) == [bytes([1, 0, 4] * 3), bytes([4, 0, 1, 1, 1, 1] * 3)]
-    assert schedules(np.full((1, 300, 16, 4), 63, np.int8), [300], 255, AVX2) == [
-        bytes([300 % 256, 1]) + b"\1" * 300
-    ]
+    assert schedules(packed, [4, 4, 4], 255, AVX2) == [bytes([1, 0, 4] * 3), bytes([2, 0, 2, 2] * 3)]
+    (many,) = schedules(np.full((1, 600, 16, 4), 63, np.int8), [600], 255, AVX2) or [b""]
+    assert many == bytes([300 % 256, 1]) + b"\2" * 300
+    assert runs_of(bytes([2, 0, 3, 1, 1, 0, 4])) == ([2, 1], [3, 1, 4])
     assert schedules(np.full((1, 4, 16, 4), 127, np.int8), [4], 255, AVX2) is None
 
 

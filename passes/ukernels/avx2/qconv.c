@@ -19,35 +19,31 @@ INLINE __m256i broadcast(const u8 *p) {
   return _mm256_set1_epi32(word);
 }
 
+// A panel begins with what the sums lack, the schedule has of each group its length and where its lanes start.
 INLINE void multiply_rows(const int rows, const u8 *const *operands, const s8 *w, const u8 *schedule, const i32 *segment,
                           const i32 *end_segment, i32 *sums) {
   const u8 *a[TILE_ROWS];
-  const __m256i ones = _mm256_set1_epi16(1);
-  for (int i = 0; i < rows; i++) a[i] = operands[i];
-  for (int i = 0; i < rows * 16; i += 8) store(sums + i, _mm256_setzero_si256());
+  const __m256i ones = _mm256_set1_epi16(1), start0 = load(w), start1 = load(w + 32);
+  for (int i = 0; i < rows; i++) a[i] = operands[i], store(sums + i * 16, start0), store(sums + i * 16 + 8, start1);
+  w += 64;
   for (; segment != end_segment; segment += 2) {
     i64 k = segment[0];
     int groups = schedule[0] | schedule[1] << 8;
-    for (schedule += 2; groups; groups--) {
-      const i64 end = k + 4 * (i64)*schedule++;
+    for (schedule += 2; groups; groups--, schedule += 65) {
+      const i64 end = k + 4 * (i64)*schedule;
+      const __m256i bias0 = load(schedule + 1), bias1 = load(schedule + 33);
       __m256i lanes[TILE_ROWS][2];
-      const __m256i w0 = load(w), w1 = load(w + 32);
-      for (int i = 0; i < rows; i++) {
-        const __m256i x = broadcast(a[i] + k);
-        lanes[i][0] = _mm256_maddubs_epi16(x, w0), lanes[i][1] = _mm256_maddubs_epi16(x, w1);
-      }
-      // Without this, LLVM rebases all row pointers at every flush and spills them (a third of the speed on 64 channels).
-      k += 4, w += 64;
-      __asm__("" : "+r"(k));
+      for (int i = 0; i < rows; i++) lanes[i][0] = bias0, lanes[i][1] = bias1;
 #pragma clang loop unroll(disable)
       while (k != end) {
-        const __m256i v0 = load(w), v1 = load(w + 32);
+        const __m256i w0 = load(w), w1 = load(w + 32);
         for (int i = 0; i < rows; i++) {
           const __m256i x = broadcast(a[i] + k);
-          lanes[i][0] = _mm256_add_epi16(lanes[i][0], _mm256_maddubs_epi16(x, v0));
-          lanes[i][1] = _mm256_add_epi16(lanes[i][1], _mm256_maddubs_epi16(x, v1));
+          lanes[i][0] = _mm256_add_epi16(lanes[i][0], _mm256_maddubs_epi16(x, w0));
+          lanes[i][1] = _mm256_add_epi16(lanes[i][1], _mm256_maddubs_epi16(x, w1));
         }
         k += 4, w += 64;
+        // Without this, LLVM rebases all row pointers at every flush and spills them (a third of the speed on 64 channels).
         __asm__("" : "+r"(k));
       }
       for (int i = 0; i < rows; i++)
