@@ -88,12 +88,11 @@ class SelectKernels(Pass):
                 )
 
         def pack(where: Placement) -> tuple[bytes, tuple[int, int]]:
+            largest = parts.source.maximum
             if depthwise:
-                largest = parts.source.maximum
                 return pack_depthwise(
                     geometry, parts.weight, parts.epilogue, isa, largest, where, residual_f32
                 )
-            largest = parts.source.maximum
             return pack_conv(
                 geometry, parts.weight, parts.epilogue, flushes, isa, largest, where, residual_f32
             )

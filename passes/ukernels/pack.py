@@ -37,8 +37,8 @@ def pack_weights(weight: NDArray[np.int8], geometry: Geometry, parts: Segments) 
 def panels(packed: NDArray[np.int8], layout: Layout, biased: NDArray[np.int64]) -> NDArray[np.int8]:
     """A tile's weights as its kernel reads them, [tiles, bytes], from `pack_weights`.
 
-    They begin with what the sums lack, i32 [16]: what the kernel takes from activations, and `biased`, what the
-    biases add.
+    They begin with what the sums lack, i32 [16]: what the kernel takes from activations, less `biased`, what
+    the biases add.
     """
     flat = packed.reshape(len(packed), -1)
     if not (layout.shift or layout.lane):
@@ -114,8 +114,8 @@ def pack_conv(
 ) -> tuple[bytes, tuple[int, int]]:
     """(blob, workgroups x and y).
 
-    flushes: what `schedules` found, or None for kernels that need none; largest: the greatest stored activation
-    that they are for. placement: by default dense tensors.
+    flushes: what `schedules` found, or None for kernels that need none; largest: the greatest stored
+    activation that they are for. placement: by default dense tensors.
     """
     layout = layout_of(isa)
     parts = segments(geometry, pack_amx.CHUNK if isa == "amx" else None, layout.step)

@@ -30,13 +30,13 @@ func.func @six_bits(%q: tensor<1x20x!quant.uniform<u8:f32, 0.5:3>>) -> tensor<1x
 
 // Seven bits of activation double the length; eight bits of weight cannot be proved at all with AVX2, NEON takes two steps.
 
-// NEON: // prove-accumulators: {"steps_between_flushes": {"narrow": 3.0, "wide": 1.5}, "unproved": []}
-// NEON: linalg.matmul {quantune.flush_schedule = [array<i8: 1, 0, 3>], quantune.layer = "narrow"
-// NEON: linalg.matmul {quantune.flush_schedule = [array<i8: 2, 0, 2, 1>], quantune.layer = "wide"
+// NEON: // prove-accumulators: {"steps_between_flushes": {"narrow": 5.0, "wide": 1.67}, "unproved": []}
+// NEON: linalg.matmul {quantune.flush_schedule = [array<i8: 1, 0, 5>], quantune.layer = "narrow"
+// NEON: linalg.matmul {quantune.flush_schedule = [array<i8: 3, 0, 2, 2, 1>], quantune.layer = "wide"
 
-// CHECK: // prove-accumulators: {"steps_between_flushes": {"narrow": 3.0}, "unproved": ["wide"]}
+// CHECK: // prove-accumulators: {"steps_between_flushes": {"narrow": 5.0}, "unproved": ["wide"]}
 // CHECK-LABEL: func.func @widths
-// CHECK: linalg.matmul {quantune.flush_schedule = [array<i8: 1, 0, 3>], quantune.layer = "narrow"
+// CHECK: linalg.matmul {quantune.flush_schedule = [array<i8: 1, 0, 5>], quantune.layer = "narrow"
 // CHECK: linalg.matmul {quantune.layer = "wide"
 func.func @widths(%q: tensor<1x20x!quant.uniform<u8<0:127>:f32, 0.5:3>>, %r: tensor<1x20x!quant.uniform<u8:f32, 0.5:3>>) -> (tensor<1x1xf32>, tensor<1x1xf32>) {
   %w = arith.constant dense<127.0> : tensor<20x1xf32>

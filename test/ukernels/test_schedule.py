@@ -91,7 +91,9 @@ def test_the_schedule_is_sufficient_and_tight(layout: Layout, tile: tuple[Intege
         # Refused with reason: flushing after every single step would still be wrong.
         worst = sign_matched(weights, largest, layout)
         singly = [1] * len(weights)
-        each = lane_sums(weights, worst, singly, biases(weights, singly, layout.operands(largest), layout.lane), layout)
+        each = lane_sums(
+            weights, worst, singly, biases(weights, singly, layout.operands(largest), layout.lane), layout
+        )
         assert (each != exact_sums(weights, worst, layout)).any()
         return
     assert sum(lengths) == len(weights)
