@@ -56,7 +56,8 @@ arm-emulation: venv ## set up what runs 64-bit Arm modules on this machine
 
 # What is measured already is kept: ARGS=--again measures all anew, ARGS='squeezenet --threads 1' a part.
 bench: kernels ## time the zoo against OpenVINO, ONNX Runtime and IREE, write docs/results (an hour)
-	"$(BIN)/python" -m pip install -qq --disable-pip-version-check --editable '.[bench]'
+	@"$(BIN)/python" -c 'from quantune.peers import PEERS, check_installed; check_installed([*PEERS])' 2>/dev/null || \
+	  "$(BIN)/python" -m pip install -qq --disable-pip-version-check --editable '.[bench]'
 	"$(BIN)/python" tools/bench.py $(ARGS)
 
 docs: venv ## regenerate docs/passes.md from the passes' docstrings

@@ -19,7 +19,7 @@ from quantune.report.costs import costs, culprits, operation
 from quantune.report.html import render, write_report
 from quantune.report.summary import summary_rows
 from quantune.report.svg import Axis, decades, ticks
-from quantune.report.verdicts import judge
+from quantune.report.verdicts import judge, slow_variants
 
 Metrics = dict[str, Any]
 HOSTILE = "</script><img src=x onerror=alert(1)>\"'&\x00<!--"
@@ -482,6 +482,54 @@ def test_several_models_and_threads_are_compared_apart(metrics: Metrics) -> None
     (vgg,) = [line for line in found if line.startswith("zoo:vgg16") and "SLOWER than fp32" in line]
     assert "dispatch_" not in vgg  # they were profiled for another model
     assert all(row.top1 is None for row in summary_rows(changed) if row.model == "zoo:vgg16")
+
+
+def _with_peers(metrics: Metrics, int8_ms: float) -> Metrics:
+    """The made-up metrics with peers' rows: fp32 in 20 ms, int8 as given, OpenVINO limited to AVX2."""
+    changed = copy.deepcopy(metrics)
+    for system, settings in (("openvino", {"instruction_set": "AVX2"}), ("onnxruntime", {})):
+        changed["benchmark"]["rows"] += [
+            _row(system, "fp32", 20.0, 18_700_000) | {"settings": settings},
+            _row(system, "int8", int8_ms, 4_700_000) | {"settings": settings},
+        ]
+    return changed
+
+
+def test_only_the_fastest_variant_has_to_beat_peers(metrics: Metrics) -> None:
+    slower = verdicts(_with_peers(metrics, 8.0))
+    named = [line for line in slower if "OpenVINO int8" in line]
+    (line,) = [
+        line for line in named if "SLOWER than OpenVINO int8 (AVX2) (0.65x: 12.3 ms against 8.00 ms)" in line
+    ]
+    assert line.startswith("v2 is SLOWER") and "main_dispatch_" in line
+    assert not any(line.startswith("int8") for line in named), "v2 is faster than int8"
+    faster = verdicts(_with_peers(metrics, 24.6))
+    assert any(
+        line.startswith("v2 is 1.80x") and "2.00x faster than ONNX Runtime int8" in line for line in faster
+    )
+
+
+def test_fp32_is_compared_with_fp32_of_peers(metrics: Metrics) -> None:
+    lines = [line for line in verdicts(_with_peers(metrics, 8.0)) if line.startswith("fp32 is ")]
+    assert len(lines) == 2 and all("SLOWER than" in line and "fp32" in line for line in lines)
+    assert not any(line.startswith("fp32 is ") for line in verdicts(metrics))
+
+
+def test_variants_that_need_an_explanation(metrics: Metrics) -> None:
+    assert slow_variants(metrics) == ["int8"]
+    assert slow_variants(_with_peers(metrics, 8.0)) == ["int8", "v2"]
+    assert slow_variants(_with_peers(metrics, 30.0)) == ["int8"]
+
+
+def test_peers_in_table_and_report(metrics: Metrics) -> None:
+    text = _Page(render(_with_peers(metrics, 8.0))).text
+    assert "OpenVINO int8 (AVX2)" in text and "ONNX Runtime fp32" in text
+
+
+def test_commands_repeat_all_counts_of_threads(metrics: Metrics) -> None:
+    changed = copy.deepcopy(metrics)
+    changed["benchmark"]["rows"] += [row | {"threads": 2} for row in changed["benchmark"]["rows"]]
+    assert "quantune bench out --threads 1,2" in _Page(render(changed)).text
 
 
 @pytest.mark.parametrize(

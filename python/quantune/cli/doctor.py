@@ -16,6 +16,7 @@ import typer
 from quantune.cli.options import Json
 from quantune.cli.output import Output
 from quantune.errors import QuantuneError
+from quantune.peers import PEERS
 
 EXAMPLES = "Example: quantune doctor --json"
 
@@ -135,6 +136,9 @@ def _extras() -> list[Check]:
             find_package_folder("skimage") is not None,
         ),
         ("labelled photos (package:foolbox)", "foolbox", find_package_folder("foolbox") is not None),
+    ]
+    wanted += [
+        (f"{title} (bench --peers)", name, _version(name) is not None) for name, title in PEERS.items()
     ]
     return [
         Check(title, "ok", f"{package} {_version(package) or ''}".strip())

@@ -178,7 +178,7 @@ def commands(metrics: dict[str, Any]) -> list[str]:
         if value
     ]
     rows = section(metrics, "benchmark").get("rows") or []
-    threads = next((row["threads"] for row in rows if row.get("threads")), 1)
+    threads = ",".join(dict.fromkeys(str(row["threads"]) for row in rows if row.get("threads"))) or "1"
     return [
         " ".join(["quantune compile", model, "--calibration", data, *options, "-o out"]),
         "quantune eval out --data DATA",
