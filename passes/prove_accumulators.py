@@ -11,8 +11,8 @@ from quantune.ir import match, quant, values
 from quantune.passes.base import Pass, Report
 from quantune.passes.integer_group import geometry_of, quantized_weight
 from quantune.passes.kernel_dispatch import KernelTarget
-from quantune.passes.ukernels.geometry import segments
 from quantune.passes.ukernels.pack import pack_weights, runs_of, schedules
+from quantune.passes.ukernels.panels import operand_segments
 
 FLUSHES = "quantune.flush_schedule"
 """On a contraction: one byte array a tile; per segment a 16-bit count, then its groups' lengths in steps."""
@@ -44,7 +44,7 @@ class ProveAccumulators(Pass):
     def apply(self, module: ir.Module) -> Report:
         proved: dict[str, float] = {}
         unproved: list[str] = []
-        layout = self.target.layout
+        layout, isa = self.target.layout, self.target.isa("qconv") or ""
         for name, ops in layer_operations(module).items() if layout.lane else ():
             anchor = anchor_of(ops)
             quantized = quant.quantized_source(anchor.operands[0]) if len(anchor.operands) else None
@@ -53,7 +53,7 @@ class ProveAccumulators(Pass):
             source = quant.activation_quantization(values.element_type(quantized))
             geometry = geometry_of(anchor)
             weight, _ = quantized_weight(anchor)
-            parts = segments(geometry, step=layout.step)
+            parts = operand_segments(geometry, weight, isa)
             packed = pack_weights(weight, geometry, parts)
             flushes = schedules(packed, parts.steps, source.maximum, layout)
             if flushes is None:

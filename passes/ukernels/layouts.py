@@ -13,13 +13,16 @@ class Layout:
         step: operands of one column that lie side by side, as many as an instruction sums.
         shift: what the kernel takes from activations to make them s8. Panels then begin with what the sums
             lack.
-        lane: products that a step adds to one 16-bit lane, which the flush schedule must prove safe; panels
-            then begin with what the sums lack, too. 0 for sums in 32 bits.
+        lane: products that a step adds to one 16-bit lane, which the flush schedule must prove safe; 0 for
+            sums in 32 bits.
+        biased: lanes start from biases, which stand in the schedule; panels then begin with what the sums
+            lack, too. Operands of either sign gain nothing from that.
     """
 
     step: int = 4
     shift: int = 0
     lane: int = 0
+    biased: bool = False
 
     def operands(self, largest: int) -> tuple[int, int]:
         """The least and the greatest operand for activations of 0..largest."""
@@ -27,7 +30,7 @@ class Layout:
 
 
 _LAYOUTS = {
-    "avx2": Layout(lane=2),
+    "avx2": Layout(lane=2, biased=True),
     "neon": Layout(shift=128, lane=1),
     "dotprod": Layout(shift=128),
     "i8mm": Layout(step=8),

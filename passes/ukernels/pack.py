@@ -10,15 +10,17 @@ from numpy.typing import NDArray
 
 from quantune.numerics.epilogue import Epilogue
 from quantune.passes.ukernels import pack_amx
-from quantune.passes.ukernels.geometry import Geometry, Segments, segments
+from quantune.passes.ukernels.geometry import Geometry, Segments
 from quantune.passes.ukernels.image import Placement
 from quantune.passes.ukernels.layouts import Layout, layout_of
+from quantune.passes.ukernels.panels import DEPTH, block_segments, fits_nibbles, nibbles, operand_segments
 from quantune.passes.ukernels.params import Blob, bounds
 from quantune.passes.ukernels.schedule import biases, flush_schedules
 
 TILE = 16  # columns
 MOST_ROWS = 192
 SMALL_PANEL = 24 * 1024  # bytes of weights that stay in L1 beside a few rows
+UNPACKED_BYTES = DEPTH * TILE + 64  # of those that are unpacked, as in qconv_panels.h
 WORKGROUPS = 4  # enough that two threads share the work evenly
 
 
@@ -34,14 +36,17 @@ def pack_weights(weight: NDArray[np.int8], geometry: Geometry, parts: Segments) 
     return np.ascontiguousarray(tiled.transpose(2, 0, 3, 1))
 
 
-def panels(packed: NDArray[np.int8], layout: Layout, biased: NDArray[np.int64]) -> NDArray[np.int8]:
+def panels(
+    packed: NDArray[np.int8], layout: Layout, biased: NDArray[np.int64], four_bits: bool
+) -> NDArray[np.int8]:
     """A tile's weights as its kernel reads them, [tiles, bytes], from `pack_weights`.
 
     They begin with what the sums lack, i32 [16]: what the kernel takes from activations, less `biased`, what
     the biases add.
     """
     flat = packed.reshape(len(packed), -1)
-    if not (layout.shift or layout.lane):
+    flat = nibbles(flat) if four_bits else flat
+    if not (layout.shift or layout.biased):
         return flat
     lacking = layout.shift * packed.sum(axis=(1, 3), dtype=np.int64) - biased
     return np.concatenate([lacking.astype("<i4").view(np.int8), flat], axis=1)
@@ -61,7 +66,7 @@ def schedules(
     """
     tiles = [b""] * len(packed)
     for segment in np.split(packed.astype(np.int64), np.cumsum(steps)[:-1], axis=1):
-        found = flush_schedules(segment, layout.operands(largest), layout.lane)
+        found = flush_schedules(segment, layout.operands(largest), layout.lane, layout.biased)
         if found is None:
             return None
         for tile, lengths in enumerate(found):
@@ -69,24 +74,27 @@ def schedules(
     return tiles
 
 
-def _biased(
-    packed: NDArray[np.int8], flushes: list[bytes], largest: int, layout: Layout
+def _streams(
+    packed: NDArray[np.int8], flushes: list[bytes] | None, largest: int, layout: Layout, at_once: int
 ) -> tuple[list[bytes], NDArray[np.int64]]:
-    """(schedules as kernels read them, what biases add to columns [tiles, 16]).
+    """(schedules as kernels read them, tile by tile and block by block; what biases add [tiles, 16]).
 
-    In a kernel's schedule every length is followed by where the lanes of that group start, i16 [16, lanes].
+    at_once: segments of a block. Where lanes start from biases, every length is followed by those of its
+    group, i16 [16, lanes].
     """
     streams, total = [], np.zeros((len(packed), TILE), np.int64)
-    for tile, (weights, data) in enumerate(zip(packed.astype(np.int64), flushes, strict=True)):
+    for tile, (weights, data) in enumerate(zip(packed.astype(np.int64), flushes or (), strict=False)):
         counts, lengths = runs_of(data)
-        starts = biases(weights, lengths, layout.operands(largest), layout.lane)
-        total[tile] = starts.sum(axis=(0, 2))
+        starts = np.zeros((len(lengths), 0), np.int64)
+        if layout.biased:
+            starts = biases(weights, lengths, layout.operands(largest), layout.lane)
+            total[tile] = starts.sum(axis=(0, 2))
         groups = iter(zip(lengths, starts.astype("<i2"), strict=True))
-        stream = b""
+        segments = []
         for count in counts:
             parts = [bytes([length]) + start.tobytes() for length, start in itertools.islice(groups, count)]
-            stream += count.to_bytes(2, "little") + b"".join(parts)
-        streams.append(stream)
+            segments.append(count.to_bytes(2, "little") + b"".join(parts))
+        streams += [b"".join(segments[i : i + at_once]) for i in range(0, len(segments), at_once)]
     return streams, total
 
 
@@ -118,19 +126,20 @@ def pack_conv(
     activation that they are for. placement: by default dense tensors.
     """
     layout = layout_of(isa)
-    parts = segments(geometry, pack_amx.CHUNK if isa == "amx" else None, layout.step)
+    parts = operand_segments(geometry, weight, isa)
+    four_bits = fits_nibbles(weight, isa)
     unbiased = pack_weights(weight, geometry, parts)
-    order, total = [b""] * len(unbiased), np.zeros((len(unbiased), TILE), np.int64)
-    if flushes is not None:
-        order, total = _biased(unbiased, flushes, largest, layout)
-    packed = panels(unbiased, layout, total)
+    at_once = block_segments(parts) if four_bits else len(parts.places)
+    order, total = _streams(unbiased, flushes, largest, layout, at_once)
+    packed = panels(unbiased, layout, total, four_bits)
     tiles, panel = packed.shape
+    order = order or [b""] * tiles * -(-len(parts.places) // at_once)
     out_size = 4 if epilogue.output is None else 1
     where = placement or geometry.dense(out_size, 4 if residual_f32 else 1)
     blob = Blob("qconv")
     table_offset = blob.add(parts.table(geometry, where.input))
     scale_offset = blob.add(tiled_scales(epilogue, geometry))
-    starts = blob.end + 4 * tiles + np.cumsum([0, *(len(part) for part in order)])[:-1]
+    starts = blob.end + 4 * len(order) + np.cumsum([0, *(len(part) for part in order)])[:-1]
     schedule_offset = blob.add(starts.astype("<i4").tobytes() + b"".join(order))
     weight_offset = blob.add(packed.tobytes())
     header: dict[str, int] = {
@@ -149,6 +158,9 @@ def pack_conv(
         "segments_offset": table_offset,
         "schedule_offset": schedule_offset,
         "scale_offset": scale_offset,
+        "nibbles": int(four_bits),
+        "blocks": len(order) // tiles,
+        "block_segments": at_once,
         "panel_bytes": panel,
         "weight_offset": weight_offset,
     }
@@ -156,7 +168,9 @@ def pack_conv(
         lines = pack_amx.lines(geometry, parts, where.input, tiles)
         header |= pack_amx.fields(lines, parts, panel, tiles)
     else:
-        header |= _fields(geometry.rows, tiles, panel)
+        header |= _fields(
+            geometry.rows, tiles, parts.depth * TILE, UNPACKED_BYTES if four_bits else SMALL_PANEL
+        )
     whole = header["row_tiles"] if isa == "amx" else geometry.rows
     return blob.finish(header | where.fields(residual_f32) | bounds(epilogue)), (
         -(-whole // header["block_rows"]),
@@ -173,14 +187,17 @@ def tiled_scales(epilogue: Epilogue, geometry: Geometry) -> bytes:
     return np.ascontiguousarray(full.reshape(2, groups * tiles, TILE).transpose(1, 0, 2)).tobytes()
 
 
-def _fields(rows: int, tiles: int, panel: int) -> dict[str, int]:
-    """How all but AMX walk: rows and tiles of a workgroup, and in which order."""
+def _fields(rows: int, tiles: int, panel: int, small: int) -> dict[str, int]:
+    """How all but AMX walk: rows and tiles of a workgroup, and in which order.
+
+    panel: bytes of a tile's weights, unpacked. small: bytes of all tiles' that stay in L1.
+    """
     block_rows, block_tiles = _blocks(rows, tiles)
     unused = ("copied", "chunk", "tile_rows", "line_length", "line_tiles", "row_tiles", "flat_width")
     return dict.fromkeys(unused, 0) | {
         "block_rows": block_rows,
         "block_tiles": block_tiles,
-        "tiles_inner": int(panel * tiles <= SMALL_PANEL),
+        "tiles_inner": int(panel * tiles <= small),
     }
 
 

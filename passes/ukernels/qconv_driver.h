@@ -8,6 +8,7 @@
 #include "common.h"
 #include "finish.h"
 #include "image.h"
+#include "qconv_panels.h"
 #include "qconv_params.h"
 
 // The most rows a workgroup may do.
@@ -25,6 +26,10 @@ typedef struct {
   i32 inputs[MOST_ROWS], outs[MOST_ROWS], residuals[MOST_ROWS];    // byte offsets of the workgroup's pixels
   const u8 *operands[TILE_ROWS];
   u8 gathered[GATHER_BYTES] __attribute__((aligned(64)));
+  const s8 *panels;  // of the tiles from first_tile on
+  i64 panel_step, first_tile;
+  s8 unpacked[UNPACKED_BYTES] __attribute__((aligned(64)));
+  i32 totals[MOST_ROWS * 16] __attribute__((aligned(64)));  // of the workgroup's rows over blocks of segments
 } Convolution;
 
 // Points `operands` at the `count` rows from `row` on; where segments are no multiple of 4 bytes, copies them first.
@@ -44,19 +49,13 @@ INLINE void set_operands(Convolution *c, i64 group, i64 row, i64 count) {
   }
 }
 
-INLINE void do_tile(Convolution *c, i64 tile, i64 row, i64 count) {
+// The epilogue of a tile's `count` rows from `row` on.
+INLINE void finish_tile(Convolution *c, i64 tile, i64 row, i64 count, const i32 *sums) {
   const i32 *p = c->params;
-  const u8 *blob = (const u8 *)p;
   const i64 group = tile / p[QCONV_group_tiles], column = tile % p[QCONV_group_tiles] * 16;
   const i64 channel = group * p[QCONV_filters] + column, columns = smaller(16, p[QCONV_filters] - column);
   const i64 out_size = p[QCONV_out_f32] ? 4 : 1, residual_size = p[QCONV_residual_f32] ? 4 : 1;
-  const u8 *schedule = blob + ((const i32 *)(blob + p[QCONV_schedule_offset]))[tile];
-  const s8 *panel = (const s8 *)blob + p[QCONV_weight_offset] + tile * (i64)p[QCONV_panel_bytes];
-  const float *scales = (const float *)(blob + p[QCONV_scale_offset]) + tile * 32;
-  const i32 joined[2] = {0, p[QCONV_depth]};
-  const i32 *segments = p[QCONV_gathered] ? joined : (const i32 *)(blob + p[QCONV_segments_offset]);
-  i32 sums[TILE_ROWS * 16] __attribute__((aligned(64)));
-  multiply_tile(c->operands, panel, schedule, segments, segments + (p[QCONV_gathered] ? 2 : 2 * p[QCONV_segments]), count, sums);
+  const float *scales = (const float *)((const u8 *)p + p[QCONV_scale_offset]) + tile * 32;
   u8 *out[TILE_ROWS];
   const u8 *residual[TILE_ROWS];
   for (i64 i = 0; i < count; i++) {
@@ -67,11 +66,65 @@ INLINE void do_tile(Convolution *c, i64 tile, i64 row, i64 count) {
   store_tile(sums, scales, &c->finish, c->residual ? residual : 0, out, columns, count);
 }
 
+INLINE const u8 *schedule_of(const i32 *p, i64 tile, i64 block) {
+  const u8 *blob = (const u8 *)p;
+  return blob + ((const i32 *)(blob + p[QCONV_schedule_offset]))[tile * p[QCONV_blocks] + block];
+}
+
+INLINE void do_tile(Convolution *c, i64 tile, i64 row, i64 count) {
+  const i32 *p = c->params;
+  const i32 joined[2] = {0, p[QCONV_depth]};
+  const i32 *segments = p[QCONV_gathered] ? joined : (const i32 *)((const u8 *)p + p[QCONV_segments_offset]);
+  const s8 *panel = c->panels + (tile - c->first_tile) * c->panel_step;
+  i32 sums[TILE_ROWS * 16] __attribute__((aligned(64)));
+  multiply_tile(c->operands, panel, schedule_of(p, tile, 0), segments, segments + (p[QCONV_gathered] ? 2 : 2 * p[QCONV_segments]), count,
+                sums);
+  finish_tile(c, tile, row, count, sums);
+}
+
+// A deep panel of nibbles: the rows of the workgroup pass by every block of its segments.
+OUTLINE void do_blocks(Convolution *c, i64 last, i64 tile) {
+  const i32 *p = c->params;
+  const i32 *segment = (const i32 *)((const u8 *)p + p[QCONV_segments_offset]), *end = segment + 2 * p[QCONV_segments];
+  for (i64 block = 0, done = 0; segment < end; block++) {
+    const i32 *from = segment, *to = segment + smaller(2 * p[QCONV_block_segments], end - segment);
+    i64 bytes = 0;
+    for (; segment < to; segment += 2) bytes += segment[1];
+    unpack_panel(c->unpacked, p, tile, done, bytes);
+    for (i64 row = c->first; row < last; row += TILE_ROWS) {
+      const i64 count = smaller(TILE_ROWS, last - row);
+      i32 sums[TILE_ROWS * 16] __attribute__((aligned(64))), *total = c->totals + (row - c->first) * 16;
+      set_operands(c, tile / p[QCONV_group_tiles], row, count);
+      multiply_tile(c->operands, c->unpacked, schedule_of(p, tile, block), from, to, count, sums);
+      for (i64 i = 0; i < count * 16; i++) total[i] = done ? total[i] + sums[i] : sums[i];
+    }
+    done += bytes;
+  }
+  for (i64 row = c->first; row < last; row += TILE_ROWS)
+    finish_tile(c, tile, row, smaller(TILE_ROWS, last - row), c->totals + (row - c->first) * 16);
+}
+
+INLINE void use_panels(Convolution *c, i64 tile, i64 count) {
+  const i32 *p = c->params;
+  c->first_tile = tile;
+  if (!p[QCONV_nibbles]) {
+    c->panels = panel_of(p, tile), c->panel_step = p[QCONV_panel_bytes];
+    return;
+  }
+  c->panels = c->unpacked, c->panel_step = head_bytes(p) + 16 * p[QCONV_depth];
+  for (i64 i = 0; i < count; i++) unpack_panel(c->unpacked + i * c->panel_step, p, tile + i, 0, p[QCONV_depth]);
+}
+
 INLINE void do_workgroup(Convolution *c, i64 last, i64 begin, i64 end) {
   const i32 *p = c->params;
-  // A panel that stays in L1 together with a few rows is walked for these rows; a larger one is kept and the rows pass by.
+  // Panels that stay in L1 together with a few rows are walked for these rows; a larger one is kept and the rows pass by.
   const i64 at_once = p[QCONV_tiles_inner] ? end - begin : 1;
   for (i64 t = begin; t < end; t += at_once) {
+    if (p[QCONV_blocks] > 1) {
+      do_blocks(c, last, t);
+      continue;
+    }
+    use_panels(c, t, at_once);
     for (i64 row = c->first; row < last; row += TILE_ROWS) {
       const i64 count = smaller(TILE_ROWS, last - row);
       i64 group = -1;

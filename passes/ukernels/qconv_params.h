@@ -47,8 +47,11 @@
   FIELD(low)                 /* f32: clamp of the result */                                                                        \
   FIELD(high)                /* f32 */                                                                                             \
   FIELD(segments_offset)     /* i32[segments][2]: offset, length */                                                                \
-  FIELD(schedule_offset)     /* i32[tiles], each the byte offset of that tile's flush schedule */                                  \
+  FIELD(schedule_offset)     /* i32[tiles][blocks], each the byte offset of that block's flush schedule */                         \
   FIELD(scale_offset)        /* f32[tiles][2][16]: multipliers, then offsets */                                                    \
+  FIELD(nibbles)             /* 1: weights are stored in 4 bits, see qconv_panels.h */                                              \
+  FIELD(blocks)              /* of a panel that is too deep to be unpacked at once, else 1 */                                       \
+  FIELD(block_segments)      /* of a block */                                                                                       \
   FIELD(panel_bytes)         /* of a tile's weights and what goes with them */                                                      \
   FIELD(weight_offset)       /* panels: s8[depth / 4][16][4], or what the instruction set wants, see layouts.py */
 

@@ -15,7 +15,8 @@ wrap, as only the final value of a lane matters; a single step must fit by itsel
 saturates.
 
 The greedy schedule extends each group until a further step would break the bound for any column of the tile.
-Groups are as long as can be: one step more overflows for some activations, whatever the bias.
+Groups are as long as can be: one step more overflows for some activations, whatever the bias. NEON's operands
+lie evenly round 0, low is almost -high, so its lanes start from 0 and need high <= 32767 and low >= -32768.
 """
 
 from __future__ import annotations
@@ -35,27 +36,35 @@ def lane_extremes(weights: Integers, operands: tuple[int, int], lane: int) -> tu
     return greatest * positive - least * negative, least * positive - greatest * negative
 
 
-def flush_schedules(weights: Integers, operands: tuple[int, int], lane: int) -> list[list[int]] | None:
+def flush_schedules(
+    weights: Integers, operands: tuple[int, int], lane: int, biased: bool
+) -> list[list[int]] | None:
     """For every tile, the lengths of the groups of steps between flushes in one run.
 
     weights: [tiles, steps, columns, 4]. operands: the least and the greatest. lane: products that a step
-    adds to one lane. Returns None when a single step may already overflow.
+    adds to one lane. biased: lanes start from the middle, else from 0. Returns None when a single step may
+    already overflow.
     """
     most, least = lane_extremes(weights, operands, lane)
-    if ((most > 32767) | (least < -32768)).any():
+    if _overflows(most, least, biased=False).any():
         return None
     tiles, steps = weights.shape[:2]
-    spread = most - least
     found: list[list[int]] = [[] for _ in range(tiles)]
-    total, length = np.zeros_like(spread[:, 0]), np.zeros(tiles, np.int64)
+    high, low, length = np.zeros_like(most[:, 0]), np.zeros_like(least[:, 0]), np.zeros(tiles, np.int64)
     for step in range(steps):
-        total = total + spread[:, step]
-        flush = (length > 0) & ((total > 65535).any(axis=(1, 2)) | (length == LONGEST))
+        high, low = high + most[:, step], low + least[:, step]
+        flush = (length > 0) & (_overflows(high, low, biased) | (length == LONGEST))
         for tile in np.flatnonzero(flush):
             found[tile].append(int(length[tile]))
-        total[flush] = spread[flush, step]
+        high[flush], low[flush] = most[flush, step], least[flush, step]
         length = np.where(flush, 1, length + 1)
     return [[*lengths, int(last)] for lengths, last in zip(found, length, strict=True)]
+
+
+def _overflows(high: Integers, low: Integers, biased: bool) -> NDArray[np.bool_]:
+    """Whether any lane [..., columns, lanes] can leave 16 bits."""
+    beyond = high - low > 65535 if biased else (high > 32767) | (low < -32768)
+    return np.asarray(beyond.any(axis=(-1, -2)))
 
 
 def biases(weights: Integers, lengths: list[int], operands: tuple[int, int], lane: int) -> Integers:

@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from machines import Call, KernelFault, Machine
 from quantune.graph.model import Layer
 from quantune.numerics.epilogue import Epilogue, contraction_epilogue
-from quantune.passes.ukernels.geometry import Geometry, segments
+from quantune.passes.ukernels.geometry import Geometry
 from quantune.passes.ukernels.image import Frame, Placement
 from quantune.passes.ukernels.layouts import layout_of
 from quantune.passes.ukernels.pack import pack_conv, pack_weights, schedules
 from quantune.passes.ukernels.pack_depthwise import pack_depthwise
+from quantune.passes.ukernels.panels import operand_segments
 from quantune.plan.schema import Quantization
 from quantune.reference.layers import accumulate
 from surroundings import Surroundings
@@ -228,7 +229,7 @@ def _pack(
     flushes = None
     layout = layout_of(machine.isa)
     if layout.lane:
-        parts = segments(geometry, step=layout.step)
+        parts = operand_segments(geometry, weight, machine.isa)
         flushes = schedules(pack_weights(weight, geometry, parts), parts.steps, source.maximum, layout)
         assert flushes is not None, f"no schedule for {case!r}"
     return pack_conv(

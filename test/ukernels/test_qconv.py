@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from convolutions import FILLS, INFINITY, Convolution, Fill, check
-from machines import Machine, each_machine
+from convolutions import FILLS, INFINITY, Convolution, Fill, check, prepare
+from machines import MACHINES, Machine, each_machine
 
 POINTWISE, SQUARE = (1, 1), (3, 3)
 
@@ -112,6 +112,32 @@ def test_small_and_large_panels_and_shared_columns(machine: Machine) -> None:
             Convolution((3, 3), 1021, 18),
         ],
     )
+
+
+@each_machine
+def test_weights_of_four_bits(machine: Machine) -> None:
+    """Panels that are unpacked together, one by one, and in blocks of one and of several segments."""
+    shapes = [
+        Convolution((14, 14), 16, 96),
+        Convolution((9, 9), 96, 24, residual=True),
+        Convolution((7, 7), 1024, 20),
+        Convolution((7, 7), 1025, 20),
+        Convolution((14, 14), 256, 40, SQUARE, padding=((1, 1), (1, 1)), residual=True),
+        Convolution((3, 5), 174, 33, (7, 1)),
+        Convolution((1, 1), 4099, 37, stored=False),
+        Convolution((20, 15), 3, 64, (7, 7), (2, 2), padding=((3, 3), (3, 3))),
+        Convolution((5, 5), 720, 48, SQUARE, groups=3),
+        Convolution((5, 4), 300, 17, (2, 2), dilations=(2, 2)),
+    ]
+    check(machine, [replace(s, weight_bits=4, fill=fill) for s in shapes for fill in ("random", "least")])
+
+
+def test_four_bits_are_half_the_bytes() -> None:
+    machine = next(m for m in MACHINES if m.isa == "portable")
+    case = Convolution((7, 7), 512, 64, SQUARE)
+    wide, narrow = (len(prepare(replace(case, weight_bits=bits), machine)[0].inputs[-1]) for bits in (5, 4))
+    weights = 512 * 9 * 64
+    assert narrow < 0.51 * weights < weights < wide
 
 
 @st.composite

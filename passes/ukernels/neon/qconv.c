@@ -5,7 +5,6 @@
 // sum of a column's weights. A lane takes one product a step of four operands; of 8-bit weights any two products fit.
 #define SYMBOL(name) quantune_##name##_neon
 #define TILE_ROWS 3
-#define GROUP_BYTES 129  // of the schedule: a length, and where the lanes of 16 columns start, i16[16][4]
 #include <arm_neon.h>
 
 #include "../common.h"
@@ -19,7 +18,7 @@ INLINE int8x8_t broadcast(const u8 *p) {
 }
 
 // Eight columns of the tile: three rows of them, with lanes and sums, are what the registers hold.
-INLINE void multiply_half(const int rows, const u8 *const *operands, i64 column, const i32 *start, const s8 *w, const u8 *schedule,
+INLINE void multiply_half(const int rows, const u8 *const *operands, const i32 *start, const s8 *w, const u8 *schedule,
                           const i32 *segment, const i32 *end, i32 *sums) {
   int32x4_t total[TILE_ROWS][4];
   for (int i = 0; i < rows; i++)
@@ -28,12 +27,15 @@ INLINE void multiply_half(const int rows, const u8 *const *operands, i64 column,
     const u8 *a[TILE_ROWS];
     for (int i = 0; i < rows; i++) a[i] = operands[i] + segment[0];
     int groups = schedule[0] | schedule[1] << 8;
-    for (schedule += 2; groups; groups--, schedule += GROUP_BYTES) {
+    for (schedule += 2; groups; groups--) {
       int16x8_t lanes[TILE_ROWS][4];
-      for (int i = 0; i < rows; i++)
-        for (int j = 0; j < 4; j++) lanes[i][j] = vreinterpretq_s16_u8(vld1q_u8(schedule + 1 + 8 * column + 16 * j));
+      for (int i = 0; i < rows; i++, a[i - 1] += 4) {
+        const int8x8_t x = broadcast(a[i]);
+        for (int j = 0; j < 4; j++) lanes[i][j] = vmull_s8(x, vld1_s8(w + 8 * j));
+      }
+      w += 64;
 #pragma clang loop unroll(disable)
-      for (int left = *schedule; left; left--, w += 64) {
+      for (int left = *schedule++ - 1; left; left--, w += 64) {
         for (int i = 0; i < rows; i++, a[i - 1] += 4) {
           const int8x8_t x = broadcast(a[i]);
           for (int j = 0; j < 4; j++) lanes[i][j] = vmlal_s8(lanes[i][j], x, vld1_s8(w + 8 * j));
@@ -49,8 +51,8 @@ INLINE void multiply_half(const int rows, const u8 *const *operands, i64 column,
 }
 
 #define ROWS(n)                                                                                                                      \
-  OUTLINE void multiply_##n(const u8 *const *a, i64 column, const i32 *start, const s8 *w, const u8 *s, const i32 *g, const i32 *e, i32 *sums) { \
-    multiply_half(n, a, column, start, w, s, g, e, sums);                                                                                    \
+  OUTLINE void multiply_##n(const u8 *const *a, const i32 *start, const s8 *w, const u8 *s, const i32 *g, const i32 *e, i32 *sums) { \
+    multiply_half(n, a, start, w, s, g, e, sums);                                                                                    \
   }
 ROWS(1) ROWS(2) ROWS(3)
 
@@ -60,9 +62,9 @@ INLINE void multiply_tile(const u8 *const *operands, const s8 *panel, const u8 *
     const i32 *start = (const i32 *)panel + j;
     const s8 *weights = panel + 64 + 4 * j;
     switch (count) {
-      case 3: multiply_3(operands, j, start, weights, schedule, segments, end, sums + j); break;
-      case 2: multiply_2(operands, j, start, weights, schedule, segments, end, sums + j); break;
-      default: multiply_1(operands, j, start, weights, schedule, segments, end, sums + j);
+      case 3: multiply_3(operands, start, weights, schedule, segments, end, sums + j); break;
+      case 2: multiply_2(operands, start, weights, schedule, segments, end, sums + j); break;
+      default: multiply_1(operands, start, weights, schedule, segments, end, sums + j);
     }
   }
 }

@@ -1,0 +1,52 @@
+"""How a tile's weights are stored: as bytes, or as nibbles where 4 bits hold them."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quantune.passes.ukernels import pack_amx
+from quantune.passes.ukernels.geometry import Geometry, Segments, segments
+from quantune.passes.ukernels.layouts import layout_of
+
+DEPTH = 1024  # operands whose weights are unpacked at once, as in qconv_panels.h
+LINE = 64  # weights that are packed together
+NIBBLE = 7  # greatest weight of 4 bits
+
+
+def fits_nibbles(weight: NDArray[np.int8], isa: str) -> bool:
+    """Whether a kernel's weights are stored in 4 bits: unpacking them once a workgroup costs no speed."""
+    return isa != "amx" and bool(np.abs(weight).max(initial=0) <= NIBBLE)
+
+
+def operand_segments(geometry: Geometry, weight: NDArray[np.int8], isa: str) -> Segments:
+    """The segments as an instruction set's kernel walks them with these weights.
+
+    Panels of nibbles that are too deep are unpacked in blocks of whole segments, all equally long.
+    """
+    if isa == "amx":
+        return segments(geometry, pack_amx.CHUNK)
+    step = layout_of(isa).step
+    parts = segments(geometry, step=step)
+    if fits_nibbles(weight, isa) and parts.depth > DEPTH:
+        return segments(geometry, DEPTH, step)
+    return parts
+
+
+def block_segments(parts: Segments) -> int:
+    """Segments of a block: all, where their weights are unpacked at once."""
+    if parts.gathered or parts.depth <= DEPTH:
+        return len(parts.places)
+    return DEPTH // parts.chunk
+
+
+def blocks(parts: Segments) -> int:
+    return math.ceil(len(parts.places) / block_segments(parts))
+
+
+def nibbles(weights: NDArray[np.int8]) -> NDArray[np.int8]:
+    """[tiles, bytes] → half as many: of every 64 weights plus 8, the first 32 in the low nibbles."""
+    lines = (weights + NIBBLE + 1).astype(np.uint8).reshape(len(weights), -1, 2, LINE // 2)
+    return (lines[:, :, 0] | lines[:, :, 1] << 4).reshape(len(weights), -1).view(np.int8)
