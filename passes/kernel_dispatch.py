@@ -103,12 +103,12 @@ class Kernels:
             home.publish()
 
     def _export(self, call: KernelCall, sizes: tuple[int, ...], workgroups: tuple[int, int]) -> str:
-        """The symbol of a new export, which profiles and reports show: `<layer>.<family>`."""
+        """The symbol of a new export, which profiles and reports show: `layer1.0.conv1$qconv_avx2`."""
         isa = self.target.isa(call.family)
         assert isa is not None, call.family
         self.families[call.family] = isa
         kernel = f"quantune_{call.family}{'' if call.residual is None else '_residual'}_{isa}"
-        name = re.sub(r"\W", "_", f"{call.layer}_{call.family}_{isa}")
+        name = re.sub(r"[^\w.]", "_", call.layer) + f"${call.family}_{isa}"
         symbol = next(s for s in _numbered(name) if s not in self.entries)
         self.entries[symbol] = Entry(symbol, kernel, sizes, workgroups)
         return symbol
@@ -125,7 +125,7 @@ class Kernels:
 
 
 def _numbered(name: str) -> Iterator[str]:
-    """The name, then the name with numbers: layers `a.b` and `a_b` must not become one symbol."""
+    """The name, then the name with numbers: layers that differ in odd characters only need two symbols."""
     yield name
     yield from (f"{name}_{number}" for number in itertools.count(1))
 

@@ -50,7 +50,7 @@ def _object(isa: str, family: str, architecture: str) -> str:
 
 def _export(entry: Entry) -> str:
     x, y = entry.workgroups
-    return f"""  stream.executable.export public @{entry.symbol} workgroups() -> (index, index, index) {{
+    return f"""  stream.executable.export public @"{entry.symbol}" workgroups() -> (index, index, index) {{
     %x = arith.constant {x} : index
     %y = arith.constant {y} : index
     %z = arith.constant 1 : index
@@ -71,7 +71,7 @@ def _function(entry: Entry) -> str:
     """Bare pointers do not include a binding's offset, so each offset travels beside its pointer."""
     count = len(entry.sizes)
     lines = [
-        f"    func.func @{entry.symbol}({', '.join(f'%b{i}: !stream.binding' for i in range(count))}) {{"
+        f'    func.func @"{entry.symbol}"({", ".join(f"%b{i}: !stream.binding" for i in range(count))}) {{'
     ]
     lines.append("      %zero = arith.constant 0 : index")
     for i, size in enumerate(entry.sizes):

@@ -137,33 +137,47 @@ def _shared_home(
 
 
 def _wanted_frame(home: Home, readers: dict[ir.Value, list[KernelCall]]) -> Frame:
-    """The largest border that kernels read the values with; one of another filler stays a `tensor.pad`."""
+    """The largest border that the values are read with; one of another filler stays a `tensor.pad`.
+
+    What kernels read counts first. Generated code is spared a copy, too.
+    """
     if values.rank(home.value) != 4 or not home.members[0][0].writes_views:
         return NO_FRAME
     found = NO_FRAME
-    for border in _borders(home, readers):
-        if found == NO_FRAME:
-            found = border
-        elif border.fill == found.fill:
-            found = Frame(
-                max(border.top, found.top),
-                max(border.left, found.left),
-                max(border.bottom, found.bottom),
-                max(border.right, found.right),
-                found.fill,
-            )
+    for border in sorted(_borders(home, readers), key=lambda border: not border.by_kernel):
+        found = border.frame if found == NO_FRAME else _joined(found, border.frame)
     return found
 
 
-def _borders(home: Home, readers: dict[ir.Value, list[KernelCall]]) -> Iterator[Frame]:
+def _joined(one: Frame, other: Frame) -> Frame:
+    """The larger of both on each side; the first if they are filled differently."""
+    if one.fill != other.fill:
+        return one
+    return Frame(
+        max(one.top, other.top),
+        max(one.left, other.left),
+        max(one.bottom, other.bottom),
+        max(one.right, other.right),
+        one.fill,
+    )
+
+
+@dataclass(frozen=True)
+class _Border:
+    """A padding of a home's values, and whether kernels read it as it is."""
+
+    frame: Frame
+    by_kernel: bool
+
+
+def _borders(home: Home, readers: dict[ir.Value, list[KernelCall]]) -> Iterator[_Border]:
     parts = [member.result for member, _ in home.members] if home.shared else []
     for value in (home.value, *parts):
         for pad in values.users(value):
-            border = border_of(pad)
-            kernels = readers.get(pad.results[0], []) if border is not None else []
-            if any(k.reads_views and not (k.whole_rows and value in parts) for k in kernels):
-                assert border is not None
-                yield border
+            if (frame := border_of(pad)) is not None:
+                kernels = readers.get(pad.results[0], [])
+                by_kernel = any(k.reads_views and not (k.whole_rows and value in parts) for k in kernels)
+                yield _Border(frame, by_kernel)
 
 
 def _fits(border: Frame, frame: Frame) -> bool:

@@ -42,7 +42,7 @@ class SelectKernels(Pass):
         %3 = quant.qcast %2
         %4 = tensor.pad %storage low[0, 1, 1, 0] high[0, 1, 1, 0]
     After:
-        %1 = flow.dispatch @quantune_kernels::@layer1_0_conv1_qconv_avx2(%x, %constants)
+        %1 = flow.dispatch @quantune_kernels::@layer1.0.conv1$qconv_avx2(%x, %constants)
             : (tensor<1x58x58x64xi8>, …) -> tensor<1x58x58x64xi8>
 
     Left alone: weights whose 16-bit sums cannot be proved (AVX2).

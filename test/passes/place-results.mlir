@@ -1,17 +1,20 @@
 // RUN: quantune-opt %s --split-input-file --pass-pipeline='prove-accumulators{target=x86-64-avx2},select-kernels{target=x86-64-avx2}' --mlir-elide=8 | filecheck %s
 
 // Where kernels' results lie. `a` is padded twice, by different amounts: it is written into the larger frame, from which one reader
-// takes all and the others parts, at their own offsets. Generated code (here, what is returned) gets a slice of the inside.
+// takes all and the others parts, at their own offsets. Generated code (here, what is returned) gets a slice of the inside. It may have
+// asked for a border itself: `b`'s is what a maximum reads.
 
 // CHECK-LABEL: func.func @frame
 // CHECK-NOT: tensor.pad
-// CHECK: %[[A:.+]] = flow.dispatch @quantune_kernels::@a_qconv_avx2({{.*}}) : (tensor<1x4x5x4xi8>, {{.*}}) -> tensor<1x7x7x4xi8>
+// CHECK: %[[A:.+]] = flow.dispatch @quantune_kernels::@a$qconv_avx2({{.*}}) : (tensor<1x4x5x4xi8>, {{.*}}) -> tensor<1x7x7x4xi8>
 // CHECK-DAG: %[[INSIDE:.+]] = tensor.extract_slice %[[A]][0, 2, 1, 0] [1, 4, 5, 4] [1, 1, 1, 1]
-// CHECK-DAG: flow.dispatch @quantune_kernels::@large_qconv_avx2(%[[A]], %{{.+}}) : (tensor<1x7x7x4xi8>, {{.*}}) -> tensor<1x5x5x2xi8>
-// CHECK-DAG: flow.dispatch @quantune_kernels::@small_qconv_avx2(%[[A]], %{{.+}}) : (tensor<1x7x7x4xi8>, {{.*}}) -> tensor<1x4x5x2xi8>
-// CHECK-DAG: flow.dispatch @quantune_kernels::@pointwise_qconv_avx2(%[[A]], %{{.+}}) : (tensor<1x7x7x4xi8>, {{.*}}) -> tensor<1x4x5x2xi8>
+// CHECK-DAG: flow.dispatch @quantune_kernels::@large$qconv_avx2(%[[A]], %{{.+}}) : (tensor<1x7x7x4xi8>, {{.*}}) -> tensor<1x5x5x2xi8>
+// CHECK-DAG: flow.dispatch @quantune_kernels::@small$qconv_avx2(%[[A]], %{{.+}}) : (tensor<1x7x7x4xi8>, {{.*}}) -> tensor<1x4x5x2xi8>
+// CHECK-DAG: flow.dispatch @quantune_kernels::@pointwise$qconv_avx2(%[[A]], %{{.+}}) : (tensor<1x7x7x4xi8>, {{.*}}) -> tensor<1x4x5x2xi8>
 // CHECK-DAG: quant.scast %[[INSIDE]]
-func.func @frame(%q: tensor<1x4x5x4x!quant.uniform<u8:f32, 0.5:3>>) -> (tensor<1x5x5x2x!quant.uniform<u8:f32, 0.5:3>>, tensor<1x4x5x2x!quant.uniform<u8:f32, 0.5:3>>, tensor<1x4x5x2x!quant.uniform<u8:f32, 0.5:3>>, tensor<1x4x5x4x!quant.uniform<u8:f32, 0.5:3>>) {
+// CHECK-DAG: %[[B:.+]] = flow.dispatch @quantune_kernels::@b$qconv_avx2({{.*}}) -> tensor<1x6x7x2xi8>
+// CHECK: return {{.*}}, %[[B]] :
+func.func @frame(%q: tensor<1x4x5x4x!quant.uniform<u8:f32, 0.5:3>>) -> (tensor<1x5x5x2x!quant.uniform<u8:f32, 0.5:3>>, tensor<1x4x5x2x!quant.uniform<u8:f32, 0.5:3>>, tensor<1x4x5x2x!quant.uniform<u8:f32, 0.5:3>>, tensor<1x4x5x4x!quant.uniform<u8:f32, 0.5:3>>, tensor<1x6x7x2xi8>) {
   %zero = arith.constant 0.0 : f32
   %three = arith.constant 3 : i8
   %least = arith.constant 0 : i8
@@ -62,7 +65,21 @@ func.func @frame(%q: tensor<1x4x5x4x!quant.uniform<u8:f32, 0.5:3>>) -> (tensor<1
   %pointwise.y = linalg.conv_2d_nhwc_hwcf {quantune.layer = "pointwise", quantune.precision = "integer"}
       ins(%pointwise.x, %pointwise.dw : tensor<1x4x5x4xf32>, tensor<1x1x4x2xf32>) outs(%pointwise.zero : tensor<1x4x5x2xf32>) -> tensor<1x4x5x2xf32>
   %r3 = quant.qcast %pointwise.y : tensor<1x4x5x2xf32> to tensor<1x4x5x2x!quant.uniform<u8:f32, 0.5:3>>
-  return %r1, %r2, %r3, %qa : tensor<1x5x5x2x!quant.uniform<u8:f32, 0.5:3>>, tensor<1x4x5x2x!quant.uniform<u8:f32, 0.5:3>>, tensor<1x4x5x2x!quant.uniform<u8:f32, 0.5:3>>, tensor<1x4x5x4x!quant.uniform<u8:f32, 0.5:3>>
+  %b.x = quant.dcast %q : tensor<1x4x5x4x!quant.uniform<u8:f32, 0.5:3>> to tensor<1x4x5x4xf32>
+  %b.w = arith.constant dense<0.5> : tensor<1x1x4x2xf32>
+  %b.qw = quant.qcast %b.w : tensor<1x1x4x2xf32> to tensor<1x1x4x2x!quant.uniform<i8<-31:31>:f32:3, {0.25,0.25}>>
+  %b.dw = quant.dcast %b.qw : tensor<1x1x4x2x!quant.uniform<i8<-31:31>:f32:3, {0.25,0.25}>> to tensor<1x1x4x2xf32>
+  %b.e = tensor.empty() : tensor<1x4x5x2xf32>
+  %b.zero = linalg.fill ins(%zero : f32) outs(%b.e : tensor<1x4x5x2xf32>) -> tensor<1x4x5x2xf32>
+  %b.y = linalg.conv_2d_nhwc_hwcf {quantune.layer = "b", quantune.precision = "integer"}
+      ins(%b.x, %b.dw : tensor<1x4x5x4xf32>, tensor<1x1x4x2xf32>) outs(%b.zero : tensor<1x4x5x2xf32>) -> tensor<1x4x5x2xf32>
+  %qb = quant.qcast %b.y : tensor<1x4x5x2xf32> to tensor<1x4x5x2x!quant.uniform<u8:f32, 0.5:3>>
+  %bb = quant.scast %qb : tensor<1x4x5x2x!quant.uniform<u8:f32, 0.5:3>> to tensor<1x4x5x2xi8>
+  %r4 = tensor.pad %bb low[0, 1, 1, 0] high[0, 1, 1, 0] {
+  ^bb0(%i: index, %j: index, %k: index, %l: index):
+    tensor.yield %least : i8
+  } : tensor<1x4x5x2xi8> to tensor<1x6x7x2xi8>
+  return %r1, %r2, %r3, %qa, %r4 : tensor<1x5x5x2x!quant.uniform<u8:f32, 0.5:3>>, tensor<1x4x5x2x!quant.uniform<u8:f32, 0.5:3>>, tensor<1x4x5x2x!quant.uniform<u8:f32, 0.5:3>>, tensor<1x4x5x4x!quant.uniform<u8:f32, 0.5:3>>, tensor<1x6x7x2xi8>
 }
 
 // -----
@@ -73,11 +90,11 @@ func.func @frame(%q: tensor<1x4x5x4x!quant.uniform<u8:f32, 0.5:3>>) -> (tensor<1
 // CHECK-LABEL: func.func @concatenation
 // CHECK-NOT: tensor.pad
 // CHECK: %[[EMPTY:.+]] = tensor.empty() : tensor<1x6x7x10xi8>
-// CHECK: %[[ONE:.+]] = flow.dispatch @quantune_kernels::@a_qconv_avx2({{.*}}, %[[EMPTY]]) : (tensor<1x4x5x4xi8>, {{.*}}, tensor<1x6x7x10xi8>) -> %[[EMPTY]]
-// CHECK: %[[BOTH:.+]] = flow.dispatch @quantune_kernels::@b_qconv_avx2({{.*}}, %[[ONE]]) : (tensor<1x4x5x4xi8>, {{.*}}, tensor<1x6x7x10xi8>) -> %[[ONE]]
+// CHECK: %[[ONE:.+]] = flow.dispatch @quantune_kernels::@a$qconv_avx2({{.*}}, %[[EMPTY]]) : (tensor<1x4x5x4xi8>, {{.*}}, tensor<1x6x7x10xi8>) -> %[[EMPTY]]
+// CHECK: %[[BOTH:.+]] = flow.dispatch @quantune_kernels::@b$qconv_avx2({{.*}}, %[[ONE]]) : (tensor<1x4x5x4xi8>, {{.*}}, tensor<1x6x7x10xi8>) -> %[[ONE]]
 // CHECK-NOT: tensor.concat
-// CHECK: flow.dispatch @quantune_kernels::@reader_qconv_avx2(%[[BOTH]], %{{.+}}) : (tensor<1x6x7x10xi8>, {{.*}}) -> tensor<1x4x5x2xi8>
-// CHECK: flow.dispatch @quantune_kernels::@part_qconv_avx2(%[[BOTH]], %{{.+}}) : (tensor<1x6x7x10xi8>, {{.*}}) -> tensor<1x4x5x2xi8>
+// CHECK: flow.dispatch @quantune_kernels::@reader$qconv_avx2(%[[BOTH]], %{{.+}}) : (tensor<1x6x7x10xi8>, {{.*}}) -> tensor<1x4x5x2xi8>
+// CHECK: flow.dispatch @quantune_kernels::@part$qconv_avx2(%[[BOTH]], %{{.+}}) : (tensor<1x6x7x10xi8>, {{.*}}) -> tensor<1x4x5x2xi8>
 func.func @concatenation(%q: tensor<1x4x5x4x!quant.uniform<u8:f32, 0.5:3>>) -> (tensor<1x4x5x2x!quant.uniform<u8:f32, 0.5:3>>, tensor<1x4x5x2x!quant.uniform<u8:f32, 0.5:3>>) {
   %zero = arith.constant 0.0 : f32
   %three = arith.constant 3 : i8
@@ -131,16 +148,17 @@ func.func @concatenation(%q: tensor<1x4x5x4x!quant.uniform<u8:f32, 0.5:3>>) -> (
 
 // -----
 
-// A padding that no kernel reads stays (a maximum's filler is not the zero point), as does a concatenation of something that no kernel
-// has made, and one of which a part is read before all is written.
+// A padding with another filler than what kernels read stays (a maximum's is not the zero point), as does a concatenation of something
+// that no kernel has made, and one of which a part is read before all is written.
 
 // CHECK-LABEL: func.func @left_alone
-// CHECK: %[[A:.+]] = flow.dispatch @quantune_kernels::@a_qconv_avx2({{.*}}) : (tensor<1x4x5x4xi8>, {{.*}}) -> tensor<1x4x5x4xi8>
-// CHECK: tensor.pad %[[A]]
-// CHECK: tensor.concat dim(3) %[[A]], %{{.+}} :
-// CHECK: %[[C:.+]] = flow.dispatch @quantune_kernels::@c_qconv_avx2(%[[A]], {{.*}}) : {{.*}} -> tensor<1x4x5x2xi8>
-// CHECK: tensor.concat dim(3) %[[A]], %[[C]]
-func.func @left_alone(%q: tensor<1x4x5x4x!quant.uniform<u8:f32, 0.5:3>>) -> (tensor<1x6x7x4xi8>, tensor<1x4x5x8xi8>, tensor<1x4x5x6xi8>) {
+// CHECK: %[[A:.+]] = flow.dispatch @quantune_kernels::@a$qconv_avx2({{.*}}) : (tensor<1x4x5x4xi8>, {{.*}}) -> tensor<1x6x7x4xi8>
+// CHECK: %[[INSIDE:.+]] = tensor.extract_slice %[[A]]
+// CHECK: tensor.pad %[[INSIDE]]
+// CHECK: tensor.concat dim(3) %[[INSIDE]], %{{.+}} :
+// CHECK: %[[C:.+]] = flow.dispatch @quantune_kernels::@c$qconv_avx2(%[[A]], {{.*}}) : {{.*}} -> tensor<1x4x5x2xi8>
+// CHECK: tensor.concat dim(3) %[[INSIDE]], %[[C]]
+func.func @left_alone(%q: tensor<1x4x5x4x!quant.uniform<u8:f32, 0.5:3>>) -> (tensor<1x6x7x4xi8>, tensor<1x4x5x8xi8>, tensor<1x4x5x6xi8>, tensor<1x4x5x2x!quant.uniform<u8:f32, 0.5:3>>) {
   %zero = arith.constant 0.0 : f32
   %three = arith.constant 3 : i8
   %least = arith.constant 0 : i8
@@ -159,6 +177,11 @@ func.func @left_alone(%q: tensor<1x4x5x4x!quant.uniform<u8:f32, 0.5:3>>) -> (ten
   ^bb0(%i: index, %j: index, %k: index, %l: index):
     tensor.yield %least : i8
   } : tensor<1x4x5x4xi8> to tensor<1x6x7x4xi8>
+  %pz = tensor.pad %ba low[0, 1, 1, 0] high[0, 1, 1, 0] {
+  ^bb0(%i: index, %j: index, %k: index, %l: index):
+    tensor.yield %three : i8
+  } : tensor<1x4x5x4xi8> to tensor<1x6x7x4xi8>
+  %qz = quant.scast %pz : tensor<1x6x7x4xi8> to tensor<1x6x7x4x!quant.uniform<u8:f32, 0.5:3>>
   %both = tensor.concat dim(3) %ba, %bq : (tensor<1x4x5x4xi8>, tensor<1x4x5x4xi8>) -> tensor<1x4x5x8xi8>
   %c.x = quant.dcast %qa : tensor<1x4x5x4x!quant.uniform<u8:f32, 0.5:3>> to tensor<1x4x5x4xf32>
   %c.w = arith.constant dense<0.5> : tensor<1x1x4x2xf32>
@@ -169,7 +192,16 @@ func.func @left_alone(%q: tensor<1x4x5x4x!quant.uniform<u8:f32, 0.5:3>>) -> (ten
   %c.y = linalg.conv_2d_nhwc_hwcf {quantune.layer = "c", quantune.precision = "integer"}
       ins(%c.x, %c.dw : tensor<1x4x5x4xf32>, tensor<1x1x4x2xf32>) outs(%c.zero : tensor<1x4x5x2xf32>) -> tensor<1x4x5x2xf32>
   %qc = quant.qcast %c.y : tensor<1x4x5x2xf32> to tensor<1x4x5x2x!quant.uniform<u8:f32, 0.5:3>>
+  %d.x = quant.dcast %qz : tensor<1x6x7x4x!quant.uniform<u8:f32, 0.5:3>> to tensor<1x6x7x4xf32>
+  %d.w = arith.constant dense<0.5> : tensor<3x3x4x2xf32>
+  %d.qw = quant.qcast %d.w : tensor<3x3x4x2xf32> to tensor<3x3x4x2x!quant.uniform<i8<-31:31>:f32:3, {0.25,0.25}>>
+  %d.dw = quant.dcast %d.qw : tensor<3x3x4x2x!quant.uniform<i8<-31:31>:f32:3, {0.25,0.25}>> to tensor<3x3x4x2xf32>
+  %d.e = tensor.empty() : tensor<1x4x5x2xf32>
+  %d.zero = linalg.fill ins(%zero : f32) outs(%d.e : tensor<1x4x5x2xf32>) -> tensor<1x4x5x2xf32>
+  %d.y = linalg.conv_2d_nhwc_hwcf {quantune.layer = "d", quantune.precision = "integer"}
+      ins(%d.x, %d.dw : tensor<1x6x7x4xf32>, tensor<3x3x4x2xf32>) outs(%d.zero : tensor<1x4x5x2xf32>) -> tensor<1x4x5x2xf32>
+  %qd = quant.qcast %d.y : tensor<1x4x5x2xf32> to tensor<1x4x5x2x!quant.uniform<u8:f32, 0.5:3>>
   %bc = quant.scast %qc : tensor<1x4x5x2x!quant.uniform<u8:f32, 0.5:3>> to tensor<1x4x5x2xi8>
   %late = tensor.concat dim(3) %ba, %bc : (tensor<1x4x5x4xi8>, tensor<1x4x5x2xi8>) -> tensor<1x4x5x6xi8>
-  return %p, %both, %late : tensor<1x6x7x4xi8>, tensor<1x4x5x8xi8>, tensor<1x4x5x6xi8>
+  return %p, %both, %late, %qd : tensor<1x6x7x4xi8>, tensor<1x4x5x8xi8>, tensor<1x4x5x6xi8>, tensor<1x4x5x2x!quant.uniform<u8:f32, 0.5:3>>
 }

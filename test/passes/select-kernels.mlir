@@ -25,14 +25,14 @@
 
 // NEON: // select-kernels: {"choices": {"conv": "kernel qconv for neon"}, "kernels": 1}
 // NEON: #hal.executable.target<"llvm-cpu", "embedded-elf-arm_64", {{.*}}target_triple = "aarch64-
-// NEON: flow.dispatch @quantune_kernels::@conv_qconv_neon(
+// NEON: flow.dispatch @quantune_kernels::@conv$qconv_neon(
 
 // CHECK: // select-kernels: {"choices": {"conv": "kernel qconv for avx2"}, "kernels": 1}
 // CHECK: #[[TARGET:.+]] = #hal.executable.target<"llvm-cpu", "embedded-elf-x86_64", {{.*}}target_triple = "x86_64-
 // CHECK: #[[DEVICE:.+]] = #hal.device.target<"local", [#[[TARGET]]]> : !hal.device
 // CHECK: module attributes {hal.device.targets = [#[[DEVICE]]]}
 // CHECK: stream.executable private @quantune_kernels attributes {hal.executable.objects = #hal.executable.objects<{#[[TARGET]] = [#hal.executable.object<{path = "qconv.bc", data = {{.*}}}>]}>}
-// CHECK: stream.executable.export public @[[ENTRY:conv_qconv_avx2]] workgroups() -> (index, index, index)
+// CHECK: stream.executable.export public @[[ENTRY:conv[$]qconv_avx2]] workgroups() -> (index, index, index)
 // CHECK: func.func private @quantune_qconv_avx2(memref<i8>, memref<i8>, memref<i8>, index, index, index, index, index) attributes {hal.import.static, llvm.bareptr = true}
 // CHECK: func.func @[[ENTRY]](%{{.+}}: !stream.binding, %{{.+}}: !stream.binding, %{{.+}}: !stream.binding)
 // CHECK: call @quantune_qconv_avx2(
@@ -83,7 +83,7 @@ func.func @convolution(%q: tensor<1x2x2x4x!quant.uniform<u8:f32, 0.5:3>>) -> ten
 // CHECK: path = "qdepthwise.bc"
 // CHECK-LABEL: func.func @depthwise
 // CHECK-NOT: linalg.
-// CHECK: flow.dispatch @quantune_kernels::@dw_qdepthwise_avx2(%{{.+}}, %{{.+}}) : (tensor<1x3x3x2xi8>, tensor<{{[0-9]+}}xi8>) -> tensor<1x1x1x2xi8>
+// CHECK: flow.dispatch @quantune_kernels::@dw$qdepthwise_avx2(%{{.+}}, %{{.+}}) : (tensor<1x3x3x2xi8>, tensor<{{[0-9]+}}xi8>) -> tensor<1x1x1x2xi8>
 // NO-KERNELS-LABEL: func.func @depthwise
 // NO-KERNELS: linalg.depthwise_conv_2d_nhwc_hwc
 func.func @depthwise(%q: tensor<1x3x3x2x!quant.uniform<u8:f32, 0.5:3>>) -> tensor<1x1x1x2x!quant.uniform<u8:f32, 0.25>> {
@@ -109,8 +109,8 @@ func.func @depthwise(%q: tensor<1x3x3x2x!quant.uniform<u8:f32, 0.5:3>>) -> tenso
 
 // CHECK: // select-kernels: {"choices": {"block": "kernel qconv for avx2", "last": "kernel qconv for avx2"}, "kernels": 2}
 // CHECK: [#hal.executable.object<{path = "qconv.bc", data = {{[^}]+}}}>]
-// CHECK: stream.executable.export public @[[ADD:block_qconv_avx2]]
-// CHECK: stream.executable.export public @[[LAST:last_qconv_avx2]]
+// CHECK: stream.executable.export public @[[ADD:block[$]qconv_avx2]]
+// CHECK: stream.executable.export public @[[LAST:last[$]qconv_avx2]]
 // CHECK-LABEL: func.func @residual
 // CHECK-SAME: (%[[A:.+]]: tensor<1x4x!quant{{.*}}, %[[B:.+]]: tensor<1x4x!quant
 // CHECK-DAG: %[[X:.+]] = quant.scast %[[A]]
@@ -163,9 +163,9 @@ func.func @residual(%q: tensor<1x4x!quant.uniform<u8:f32, 0.5:3>>, %p: tensor<1x
 // CHECK-SAME: "real": "kernel qconv for avx2"}, "kernels": 3}
 // CHECK-LABEL: func.func @left_alone
 // CHECK: linalg.matmul {{.*}}quantune.layer = "eight"
-// CHECK: flow.dispatch @quantune_kernels::@seven_qconv_avx2(
-// CHECK: %[[REAL:.+]] = flow.dispatch @quantune_kernels::@island_fconv_avx2(%{{.+}}, %{{.+}}) : (tensor<1x4xf32>, {{.*}}) -> tensor<1x1xf32>
-// CHECK: flow.dispatch @quantune_kernels::@real_qconv_avx2(%{{.+}}, %[[REAL]], %{{.+}}) : (tensor<1x4xi8>, tensor<1x1xf32>, {{.*}}) -> tensor<1x1xf32>
+// CHECK: flow.dispatch @quantune_kernels::@seven$qconv_avx2(
+// CHECK: %[[REAL:.+]] = flow.dispatch @quantune_kernels::@island$fconv_avx2(%{{.+}}, %{{.+}}) : (tensor<1x4xf32>, {{.*}}) -> tensor<1x1xf32>
+// CHECK: flow.dispatch @quantune_kernels::@real$qconv_avx2(%{{.+}}, %[[REAL]], %{{.+}}) : (tensor<1x4xi8>, tensor<1x1xf32>, {{.*}}) -> tensor<1x1xf32>
 func.func @left_alone(%q: tensor<1x4x!quant.uniform<u8:f32, 0.5:3>>) -> (tensor<1x1xf32>, tensor<1x1xf32>, tensor<1x1xf32>) {
   %w = arith.constant dense<1.0> : tensor<4x1xf32>
   %zero = arith.constant 0.0 : f32

@@ -28,13 +28,19 @@ from quantune.errors import QuantuneError
 class DispatchTime:
     """One kernel: microseconds of an inference that go to it, over all its `calls`, and what it does.
 
-    `name` is the kernel's symbol, such as main_dispatch_7_matmul_like_64x3136x576_f32; `operation` is the
-    part that says what it computes, on which shape.
+    `name` is its symbol. That of generated code, such as main_dispatch_7_matmul_like_64x3136x576_f32, says in
+    the part `operation` what it computes, on which shape; that of a microkernel, layer1.0.conv1$qconv_avx2,
+    says for which `layer`.
     """
 
     name: str
     microseconds: float
     calls: int
+
+    @property
+    def layer(self) -> str | None:
+        found = re.fullmatch(r"(.+)\$(?!async_dispatch_)\w+", self.name)
+        return found[1] if found else None
 
     @property
     def operation(self) -> str:

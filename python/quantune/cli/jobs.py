@@ -122,7 +122,10 @@ def _dispatches(job: Job, variant: str) -> list[dict[str, Any]]:
 
     job.progress.start(f"profiling the dispatches of {variant}")
     try:
-        return [asdict(found) for found in time_dispatches(job.variant_path(variant))]
+        return [
+            asdict(found) | ({"layer": found.layer} if found.layer else {})
+            for found in time_dispatches(job.variant_path(variant))
+        ]
     finally:
         job.progress.finish()
 
