@@ -168,9 +168,7 @@ def pack_conv(
         lines = pack_amx.lines(geometry, parts, where.input, tiles)
         header |= pack_amx.fields(lines, parts, panel, tiles)
     else:
-        header |= _fields(
-            geometry.rows, tiles, parts.depth * TILE, UNPACKED_BYTES if four_bits else SMALL_PANEL
-        )
+        header |= _fields(geometry.rows, tiles, panel, parts.depth * TILE // 2 if four_bits else 0)
     whole = header["row_tiles"] if isa == "amx" else geometry.rows
     return blob.finish(header | where.fields(residual_f32) | bounds(epilogue)), (
         -(-whole // header["block_rows"]),
@@ -187,17 +185,18 @@ def tiled_scales(epilogue: Epilogue, geometry: Geometry) -> bytes:
     return np.ascontiguousarray(full.reshape(2, groups * tiles, TILE).transpose(1, 0, 2)).tobytes()
 
 
-def _fields(rows: int, tiles: int, panel: int, small: int) -> dict[str, int]:
+def _fields(rows: int, tiles: int, panel: int, more: int) -> dict[str, int]:
     """How all but AMX walk: rows and tiles of a workgroup, and in which order.
 
-    panel: bytes of a tile's weights, unpacked. small: bytes of all tiles' that stay in L1.
+    panel: bytes of a tile's panel. more: what unpacking adds to them, 0 where they are read as they are.
     """
     block_rows, block_tiles = _blocks(rows, tiles)
+    small = block_tiles * (panel + more) <= UNPACKED_BYTES if more else tiles * panel <= SMALL_PANEL
     unused = ("copied", "chunk", "tile_rows", "line_length", "line_tiles", "row_tiles", "flat_width")
     return dict.fromkeys(unused, 0) | {
         "block_rows": block_rows,
         "block_tiles": block_tiles,
-        "tiles_inner": int(panel * tiles <= small),
+        "tiles_inner": int(small),
     }
 
 

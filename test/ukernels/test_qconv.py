@@ -119,6 +119,7 @@ def test_weights_of_four_bits(machine: Machine) -> None:
     """Panels that are unpacked together, one by one, and in blocks of one and of several segments."""
     shapes = [
         Convolution((14, 14), 16, 96),
+        Convolution((20, 40), 16, 1000),
         Convolution((9, 9), 96, 24, residual=True),
         Convolution((7, 7), 1024, 20),
         Convolution((7, 7), 1025, 20),
