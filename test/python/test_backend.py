@@ -386,6 +386,24 @@ def test_contenders_take_turns() -> None:
     ]
 
 
+def test_a_disturbed_start_does_not_shorten_the_turns() -> None:
+    """Slow while loading, then fast: from the second turn on there are as many calls as fit 50 ms."""
+    seconds = iter([benchmark.TURN_SECONDS] * 2)
+    calls: list[tuple[str, int]] = []
+
+    class Disturbed(Written):
+        def load(self, threads: int) -> Ready:
+            def call() -> None:
+                self.calls.append((self.variant, threads))
+                time.sleep(next(seconds, benchmark.TURN_SECONDS / 20))
+
+            return Ready(call)
+
+    benchmark.benchmark([Disturbed("A", calls)], rounds=3)
+    loading, first, warm_up = 2, 1, 1
+    assert len(calls) > loading + first + 2 * (warm_up + 3)
+
+
 def test_a_contender_that_fails_is_named() -> None:
     class Broken(Written):
         def load(self, threads: int) -> Ready:

@@ -65,8 +65,9 @@ class _Timed:
         _settle()
         if self.typical < TURN_SECONDS:
             self.call()
-        for _ in range(max(1, int(TURN_SECONDS / self.typical))):
-            self.seconds.append(self.call())
+        turn = [self.call() for _ in range(max(1, int(TURN_SECONDS / self.typical)))]
+        self.seconds += turn
+        self.typical = min(self.typical, *turn)  # the calls that loading made may have been disturbed
 
     def row(self, threads: int) -> BenchRow:
         low, median, high = (float(v) for v in np.percentile(self.seconds, (25, 50, 75)) * 1e3)

@@ -42,13 +42,14 @@ class Contender(Protocol):
 
 @dataclass(frozen=True)
 class CompiledModule:
-    """A module of IREE's compiler: `system` is quantune or iree, `variant` is fp32, int8, v2, …"""
+    """A module of IREE's compiler for `target`; system: quantune or iree, variant: fp32, int8, v2, …"""
 
     model: str
     system: str
     variant: str
     vmfb: Path
     inputs: Sequence[np.ndarray]
+    target: str = "host"
 
     @property
     def size_bytes(self) -> int:
@@ -60,4 +61,4 @@ class CompiledModule:
         # 64x64x128 matmul.
         loaded = device.Loaded(self.vmfb, threads)
         arguments = loaded.upload(self.inputs)
-        return Ready(lambda: loaded.call(arguments))
+        return Ready(lambda: loaded.call(arguments), {"target": self.target})

@@ -165,7 +165,7 @@ class Job:
         files = [("quantune", name, self.variant_path(name)) for name in dict.fromkeys(["fp32", *variants])]
         files += [("iree", f"fp32-{name}", self.baseline(name)) for name in iree]
         image = self.example()
-        own = [CompiledModule(self.model.name, *file, inputs=[image]) for file in files]
+        own = [CompiledModule(self.model.name, *file, [image], self.target.name) for file in files]
         return to_json(benchmark([*own, *peers], threads, rounds, progress=self.progress))
 
     def example(self) -> NDArray[np.float32]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import warnings
 from collections.abc import Iterator
@@ -94,12 +95,12 @@ def _reader(calibration: Dataset) -> Any:
     return Reader()
 
 
-class _silent:
+@contextlib.contextmanager
+def _silent() -> Iterator[None]:
     """The quantizer logs advice on the root logger that nobody can follow here."""
-
-    def __enter__(self) -> None:
-        self._level = logging.root.manager.disable
-        logging.disable(logging.WARNING)
-
-    def __exit__(self, *_: object) -> None:
-        logging.disable(self._level)
+    level = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(level)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,7 +34,7 @@ def run(path: Path, image: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(open_session(path, 1).run([OUTPUT], {INPUT: image})[0])
 
 
-def open_session(path: Path, threads: int):  # type: ignore[no-untyped-def]
+def open_session(path: Path, threads: int) -> Any:
     """Raises QuantuneError when ONNX Runtime does not take the file."""
     import onnxruntime
 
