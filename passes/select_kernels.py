@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from iree.compiler import ir
 
 from quantune.graph.extract import anchor_of, layer_operations
 from quantune.ir import build, match, quant, values
+from quantune.passes import map_kernels, pooling_kernels
 from quantune.passes.base import Pass, Report, tidy
 from quantune.passes.float_group import FloatGroup, float_group
 from quantune.passes.integer_group import IntegerGroup, geometry_of
@@ -55,16 +57,26 @@ class SelectKernels(Pass):
         kernels = Kernels(self.target)
         for name, ops in layer_operations(module).items():
             anchor = anchor_of(ops)
-            if anchor.name not in match.CONTRACTIONS:
-                continue
             with ir.InsertionPoint(ops[-1]), anchor.location:
                 if quant.precision_of(anchor) == "integer":
-                    choices[name] = self._convolution(name, IntegerGroup(ops, anchor), kernels)
-                elif (group := float_group(ops, anchor)) is not None:
+                    if (rule := self._rule(anchor)) is not None:
+                        choices[name] = rule(name, IntegerGroup(ops, anchor), kernels)
+                elif anchor.name in match.CONTRACTIONS and (group := float_group(ops, anchor)) is not None:
                     choices[name] = self._float(name, group, kernels)
+        quantizations = map_kernels.casts(module, kernels)
         kernels.write(module)
         tidy(module)
-        return {"choices": choices, "kernels": sum(c.startswith("kernel") for c in choices.values())}
+        chosen = sum(choice.startswith("kernel") for choice in choices.values())
+        return {"choices": choices, "kernels": chosen, "quantizations": quantizations}
+
+    def _rule(self, anchor: ir.Operation) -> Callable[[str, IntegerGroup, Kernels], str] | None:
+        if anchor.name in match.CONTRACTIONS:
+            return self._convolution
+        if anchor.name == pooling_kernels.MAXIMUM:
+            return pooling_kernels.maximum
+        if pooling_kernels.is_average(anchor):
+            return pooling_kernels.average
+        return map_kernels.add if match.is_plain_add(anchor) else None
 
     def _convolution(self, name: str, group: IntegerGroup, kernels: Kernels) -> str:
         """Requests a kernel for one group if one fits; returns what was chosen and why."""
