@@ -11,13 +11,13 @@
 // CHECK: // lower-to-integer: {"lowered": {"linalg.matmul": 1}}
 // CHECK: module attributes {hal.device.targets = [
 // CHECK-LABEL: func.func @main
-// CHECK: flow.dispatch @quantune_kernels::@quantize_qmap_avx2({{.*}} -> tensor<1x1x4x4xi8>
+// CHECK: flow.dispatch @quantune_kernels::@quantize$qmap_avx2({{.*}} -> tensor<1x1x4x4xi8>
 // CHECK: flow.dispatch {{.*}} -> tensor<1x4x4x2xi8>
-// CHECK: flow.dispatch @quantune_kernels::@stem_pool_qmaxpool_avx2({{.*}} -> tensor<1x2x2x2xi8>
+// CHECK: flow.dispatch @quantune_kernels::@stem.pool$qmaxpool_avx2({{.*}} -> tensor<1x2x2x2xi8>
 // CHECK: flow.dispatch {{.*}} -> tensor<1x2x2x2xf32>
 // CHECK: %[[REAL:.+]] = flow.dispatch {{.*}} -> tensor<1x2x2x2xf32>
-// CHECK: flow.dispatch @quantune_kernels::@quantize_qmap_avx2_1(%[[REAL]], {{.*}} -> tensor<1x2x2x2xi8>
-// CHECK: flow.dispatch @quantune_kernels::@mean_qdepthwise_avx2({{.*}} -> tensor<1x1x1x2xi8>
+// CHECK: flow.dispatch @quantune_kernels::@quantize$qmap_avx2_1(%[[REAL]], {{.*}} -> tensor<1x2x2x2xi8>
+// CHECK: flow.dispatch @quantune_kernels::@mean$qdepthwise_avx2({{.*}} -> tensor<1x1x1x2xi8>
 // CHECK-NOT: flow.dispatch
 // CHECK: linalg.matmul {{.*}} -> tensor<1x2xi32>
 // CHECK: return %{{.+}} : tensor<1x2xf32>
