@@ -19,6 +19,7 @@ from quantune.passes.ukernels.image import Placement
 from quantune.passes.ukernels.pack import pack_conv
 from quantune.passes.ukernels.pack_depthwise import pack_depthwise
 from quantune.passes.ukernels.pack_fconv import pack_fconv
+from quantune.passes.ukernels.pack_fdepthwise import pack_fdepthwise
 
 
 @dataclass(frozen=True)
@@ -133,7 +134,8 @@ class SelectKernels(Pass):
         geometry = geometry_of(group.anchor)
 
         def pack(where: Placement) -> tuple[bytes, tuple[int, int]]:
-            return pack_fconv(isa, geometry, group.weight, group.finish, where)
+            pack_family = pack_fdepthwise if family == "fdepthwise" else pack_fconv
+            return pack_family(isa, geometry, group.weight, group.finish, where)
 
         result = build.tensor_type(values.shape(group.result), build.f32())
         value = kernels.request(name, family, group.image, group.residual, result, pack)

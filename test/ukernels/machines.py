@@ -148,6 +148,7 @@ def each_of(family: str) -> pytest.MarkDecorator:
 each_machine = each_of("qconv")
 each_depthwise_machine = each_of("qdepthwise")
 each_float_machine = each_of("fconv")
+each_float_depthwise_machine = each_of("fdepthwise")
 
 
 def _names(family: str) -> tuple[str, ...]:
