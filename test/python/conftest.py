@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import signal
+from collections.abc import Iterator
 
 import pytest
 
@@ -15,6 +16,14 @@ from quantune.ingress.load import load_model
 def _interruptible() -> None:
     """A shell starts background jobs with SIGINT ignored, and so would every process the tests interrupt."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Measured costs of this run stay in it, and those of the user do not decide what tests see."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("QUANTUNE_CACHE", str(tmp_path_factory.mktemp("user-cache")))
+        yield
 
 
 @pytest.fixture(scope="session")

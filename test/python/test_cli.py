@@ -25,6 +25,7 @@ from quantune.ingress.load import load_model
 from quantune.job import metrics
 from quantune.job.folder import load_options, open_job, save_job
 from quantune.job.imports import import_model
+from quantune.plan.cost import MEASURED
 from quantune.plan.schema import read_plan_json
 from quantune.progress import Silent
 
@@ -58,7 +59,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def _compile(folder: Path, *extra: str) -> list[str]:
     words = ["compile", f"{folder / 'net.py'}:net", "--calibration", str(folder / "data.npz")]
-    return [*words, "--compare", "-o", str(folder / "out"), *extra]
+    return [*words, "--compare", "--costs", "modelled", "-o", str(folder / "out"), *extra]
 
 
 @pytest.fixture
@@ -193,6 +194,7 @@ def test_analyze_plan_and_an_edited_plan(place: Path, call: Call, tmp_path: Path
     )
     plan = json.loads(path.read_text())
     assert plan == made["plan"] and plan["report"]["menu"] == [8, 4]
+    assert plan["report"]["prices"] == {MEASURED: plan["report"]["prices"][MEASURED]}
     plan["layers"] = plan["layers"] | {
         "*": {"precision": "float"},
         "0": plan["layers"]["0"] | {"precision": "integer"},
@@ -304,7 +306,17 @@ def test_tables_for_people(place: Path, capfd: pytest.CaptureFixture[str]) -> No
 
 
 def test_help_names_an_example(capfd: pytest.CaptureFixture[str]) -> None:
-    for command in ("compile", "analyze", "plan", "eval", "bench", "report", "doctor", "zoo"):
+    for command in (
+        "compile",
+        "analyze",
+        "plan",
+        "eval",
+        "bench",
+        "report",
+        "calibrate-target",
+        "doctor",
+        "zoo",
+    ):
         assert run([command, "--help"]) == 0
         text = " ".join(capfd.readouterr().out.split())
         assert f"quantune {command} " in text and "Example" in text and "--json" in text

@@ -64,14 +64,23 @@ class Loaded:
     def __init__(self, vmfb: Path, threads: int = 1, name: str = "main") -> None:
         self.label = str(vmfb)
         self._device = device(threads)
-        module, self._function, self.signature = function(vmfb, name)
+        self._module, self._function, self.signature = function(vmfb, name)
         hal = rt.create_hal_module(instance(), self._device)
         try:
-            self._context = rt.VmContext(instance(), [hal, module])
+            self._context = rt.VmContext(instance(), [hal, self._module])
         except (RuntimeError, ValueError) as error:
             raise QuantuneError(
                 f"{vmfb} does not load on this machine ({_first_line(error)}); compile it for --target host"
             ) from error
+
+    def sibling(self, name: str) -> Loaded:
+        """Another function of the module in the same context, whose weights are there once."""
+        other = object.__new__(Loaded)
+        other.label, other._device, other._module = self.label, self._device, self._module
+        other._context, other._function = self._context, self._module.lookup_function(name)
+        declaration = other._function.reflection.get("iree.abi.declaration", "")
+        other.signature = signature.parse(declaration)
+        return other
 
     def upload(self, inputs: Sequence[np.ndarray]) -> Any:
         """Copies arrays to the device, as an argument list that can be used for any number of calls."""
@@ -87,6 +96,12 @@ class Loaded:
             )
             arguments.push_ref(view)
         return arguments
+
+    def memory(self, arguments: Any, index: int) -> np.ndarray:
+        """The bytes of an uploaded argument, in place."""
+        wanted = self.signature.inputs[index]
+        view = arguments.get_as_object(index, rt.HalBufferView)
+        return view.map().asarray(wanted.shape, wanted.dtype).reshape(-1).view(np.uint8)
 
     def call(self, arguments: Any) -> Any:
         """Runs the function to its end; returns the device's result list."""

@@ -44,6 +44,7 @@ def command(
     menu: options.Menu = None,
     observer: options.Observer = "mse",
     images: options.Images = options.IMAGES,
+    costs: options.Costs = "measured",
     variants: options.Variants = None,
     compare: Annotated[bool, typer.Option("--compare", help="build uniform int8 as well")] = False,
     kernels: options.Kernels = "on",
@@ -70,7 +71,7 @@ def command(
     options.at_least_one(images, "--images")
     options.checked_target(target)
     options.checked_observer(observer)
-    with_kernels = options.switched_on(kernels)
+    with_kernels, priced = options.switched_on(kernels), options.checked_costs(costs)
     others = [*(options.parse_variants(variants) or ()), *(["int8"] if compare else [])]
 
     from quantune.job.folder import JobOptions, made, save_job, unfinish
@@ -78,7 +79,9 @@ def command(
 
     output = Output(as_json)
     asked = JobOptions(
-        model, calibration, str(weights) if weights else None, shape, target, observer, with_kernels, images
+        *(model, calibration, str(weights) if weights else None, shape, target, observer, with_kernels),
+        images=images,
+        costs=priced,
     )
     with made(folder):
         job = jobs.begin(asked, folder, output)
@@ -145,6 +148,7 @@ def _commands(asked: Any, folder: Path, *extra: Any) -> list[str]:
         "--images": asked.images,
         "--variants": variants,
         "--kernels": None if asked.kernels else "off",
+        "--costs": None if asked.costs == "measured" else asked.costs,
         "--input-shape": shape,
     }
     words = [str(word) for option, value in given.items() if value is not None for word in (option, value)]

@@ -6,11 +6,14 @@ import difflib
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from quantune.errors import QuantuneError
+
+if TYPE_CHECKING:
+    from quantune.costs.find import CostSource
 
 IMAGES = 64
 """Calibration images unless --images says otherwise: more rarely change a range, and time grows with them."""
@@ -89,6 +92,15 @@ Kernels = Annotated[
         "--kernels", metavar="on|off", help="Quantune's microkernels, or IREE's generated code for everything"
     ),
 ]
+Costs = Annotated[
+    str,
+    typer.Option(
+        "--costs",
+        metavar="SOURCE",
+        help="v2: how layers are priced: measured (what the cache lacks is timed, a minute at most), cached "
+        "(what is there, the rest modelled) or modelled",
+    ),
+]
 Variants = Annotated[
     str | None,
     typer.Option(
@@ -121,6 +133,13 @@ def checked_observer(name: str) -> str:
     from quantune.calibration.observers import OBSERVERS
 
     return one_of(name, OBSERVERS, "observer")
+
+
+def checked_costs(name: str) -> CostSource:
+    from quantune.costs.find import COST_SOURCES
+
+    one_of(name, COST_SOURCES, "source of costs")
+    return next(source for source in COST_SOURCES if source == name)
 
 
 def checked_strategy(name: str) -> str:

@@ -39,6 +39,7 @@ def command(
     menu: options.Menu = None,
     observer: options.Observer = "mse",
     images: options.Images = options.IMAGES,
+    costs: options.Costs = "measured",
     input_shape: options.InputShape = None,
     as_json: options.Json = False,
 ) -> None:
@@ -61,7 +62,9 @@ def command(
     output = Output(as_json)
     place = folder or jobs.default_folder(model, target)
     asked = JobOptions(
-        model, calibration, str(weights) if weights else None, shape, target, observer, images=images
+        *(model, calibration, str(weights) if weights else None, shape, target, observer),
+        images=images,
+        costs=options.checked_costs(costs),
     )
     with made(place):
         decided = jobs.make_plan(jobs.begin(asked, place, output), chosen, widths, max_drop_sqnr)
@@ -78,5 +81,17 @@ def _print(output: Output, plan: Plan, path: Path, folder: Path) -> None:
     for name, choice in plan.layers.items():
         bits = f" w{choice.weight_bits}" if choice.precision == "integer" and choice.weight_bits else ""
         table.add_row(name, f"{choice.precision}{bits}", choice.reason)
-    output.show(table, f"Written: {path}")
+    output.show(table, *_priced(plan), f"Written: {path}")
     output.result({"path": str(path), "folder": str(folder), "plan": plan.to_json()})
+
+
+def _priced(plan: Plan) -> list[str]:
+    """Where the prices came from and what they add up to, for strategies that look at them."""
+    report = plan.report
+    if "prices" not in report:
+        return []
+    sources = ", ".join(f"{count} {source}" for source, count in report["prices"].items())
+    return [
+        f"Predicted: {report['predicted_ms']:.2f} ms, uniform int8 {report['uniform_int8_ms']:.2f} ms "
+        f"(prices of layers: {sources})"
+    ]

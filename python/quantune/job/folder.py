@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from quantune.costs.find import CostSource
 from quantune.data.dataset import Dataset, Image
 from quantune.data.sources import load_dataset
 from quantune.errors import QuantuneError
@@ -27,6 +28,7 @@ class JobOptions:
 
     model, calibration: as on the command line. images: at most that many for calibration; None for all.
     kernels: microkernels where they fit; else IREE generates all code.
+    costs: how the planner's prices are found.
     input_shape: (C, H, W), or None for what the model says.
     variants: which of the compiled variants belong to the job. shipped: the one at the top of the folder.
     fingerprint: of the model that they were compiled from.
@@ -40,6 +42,7 @@ class JobOptions:
     observer: str = "mse"
     kernels: bool = True
     images: int | None = None
+    costs: CostSource = "measured"
     variants: tuple[str, ...] = ()
     shipped: str | None = None
     fingerprint: str = ""
@@ -75,7 +78,7 @@ def start_job(options: JobOptions, folder: Path, progress: Progress) -> Job:
     if not (folder / "statistics.json").exists():
         for _ in calibration:
             pass
-    return Job(model, get(options.target), folder, calibration, options.observer, progress, options.kernels)
+    return _job(options, model, folder, calibration, progress)
 
 
 def save_job(job: Job, options: JobOptions, variants: Sequence[str], shipped: str | None) -> None:
@@ -135,7 +138,12 @@ def open_job(folder: Path, progress: Progress | None = None) -> Job:
         calibration = _calibration(options, model)
     except QuantuneError as error:
         calibration = _missing(options.calibration, f"{error}")
-    return Job(model, get(options.target), folder, calibration, options.observer, progress, options.kernels)
+    return _job(options, model, folder, calibration, progress)
+
+
+def _job(options: JobOptions, model: Model, folder: Path, calibration: Dataset, progress: Progress) -> Job:
+    target = get(options.target)
+    return Job(model, target, folder, calibration, options.observer, progress, options.kernels, options.costs)
 
 
 def _calibration(options: JobOptions, model: Model) -> Dataset:

@@ -19,6 +19,7 @@ from quantune.backend.runner import HostRunner
 from quantune.calibration import observers
 from quantune.calibration.collect import collect
 from quantune.calibration.statistics import Statistics
+from quantune.costs.find import CostSource, find_prices
 from quantune.data.dataset import Dataset
 from quantune.errors import QuantuneError
 from quantune.files import read_json, write_json
@@ -26,6 +27,7 @@ from quantune.ingress.model import Model
 from quantune.job import modules
 from quantune.job.cache import Cache, key_of
 from quantune.job.evaluate import evaluate
+from quantune.plan.cost import Prices
 from quantune.plan.quantizers import quantizations
 from quantune.plan.schema import Plan, Quantization
 from quantune.plan.strategies import Request, find, uniform
@@ -50,11 +52,12 @@ class Job:
         observer: str = "mse",
         progress: Progress | None = None,
         kernels: bool = True,
+        costs: CostSource = "modelled",
     ) -> None:
         self.model, self.target, self.folder = model, target, folder
         self.calibration, self.observer = calibration, observers.find(observer)
         self.observer_name, self.progress = observer, progress or Silent()
-        self.kernels = kernels
+        self.kernels, self.costs = kernels, costs
         self.cache = Cache(folder)
         self._scratch = folder / "cache"
         # measuring needs a machine that runs the module: the host's bits are every target's bits
@@ -90,16 +93,27 @@ class Job:
         self.cache.record(path, key)
         return found
 
+    def prices(self, widths: Sequence[int]) -> Prices:
+        """What every layer costs on the target; by `costs` measured now, looked up, or modelled.
+
+        widths: of the weights, in bits, that are worth measuring.
+        """
+        return find_prices(
+            self.model.graph, self.target, self.costs, widths, kernels=self.kernels, progress=self.progress
+        )
+
     def plan(self, strategy: str, menu: Sequence[int] | None = None, max_drop_sqnr_db: float = 1.0) -> Plan:
         """What the strategy decides, from the two inferences (or one, if it needs no sensitivity)."""
         statistics = self.statistics()
         request = self._request(self.quantizations(statistics))
         if strategy == "v2":
+            widths = tuple(menu or self.target.weight_bits_menu)
             request = dataclasses.replace(
                 request,
                 sensitivity=self.sensitivity(statistics),
-                menu=tuple(menu or self.target.weight_bits_menu),
-                float_mac=self.target.float_mac,
+                prices=self.prices(widths),
+                menu=widths,
+                asked=menu is not None,
                 max_drop_sqnr_db=max_drop_sqnr_db,
             )
         return find(strategy)(request)

@@ -1,33 +1,130 @@
-"""A price for every precision, in units of one 8-bit multiply-accumulate.
+"""Prices: microseconds and bytes of every layer in every precision, and of what lies between them.
 
-Ratios, not times: they rank choices within one network. Boundaries are priced by the elements they convert.
+A price was measured on this machine or comes from the target's model; it says which. Strategies are given
+prices and look nothing up.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from quantune.graph.model import Graph, Layer
+from quantune.targets.cost_model import PRECISIONS, CostModel
 
-ELEMENT = 8.0  # epilogue of one output element: convert, multiply-add, round, clamp, store
-FLOAT_ELEMENT = 10.0  # the same in f32: less arithmetic, four times the bytes
-BOUNDARY_ELEMENT = 6.0  # one pass that reads one form and writes the other
-
-
-def layer_cost(layer: Layer, precision: str, float_mac: float) -> float:
-    """The price of one layer in "integer" or "float"."""
-    elements = math.prod(layer.output_shape)
-    if precision == "float":
-        return float_mac * layer.macs + FLOAT_ELEMENT * elements
-    return layer.macs + ELEMENT * elements
+MEASURED, MODELLED = "measured on host", "modelled"
+SCALE_BYTES = 8  # of every output channel: its scale and bias
 
 
-def island_cost(graph: Graph, layer: Layer, readers: int, float_mac: float) -> float:
-    """What a float island of this one layer adds.
+@dataclass(frozen=True)
+class Price:
+    """Of one layer in one precision; `source` is MEASURED or MODELLED."""
 
-    Slower arithmetic, its inputs dequantized, its output quantized again.
+    microseconds: float
+    bytes: int
+    source: str = MODELLED
+
+
+@dataclass(frozen=True)
+class Line:
+    """microseconds = fixed + each · elements."""
+
+    fixed: float
+    each: float
+    source: str = MODELLED
+
+    def __call__(self, elements: int) -> float:
+        return self.fixed + self.each * elements
+
+
+@dataclass(frozen=True)
+class Prices:
+    """Of one network on one target.
+
+    Attributes:
+        layers: layer's name → precision → Price. Precisions of contractions are "w8a8" … "w4a8" and "f32", of
+            other layers "a8" and "f32"; layers that only move values have none.
+        quantize, dequantize: of a boundary, by its elements.
     """
-    slower = layer_cost(layer, "float", float_mac) - layer_cost(layer, "integer", float_mac)
-    converted = sum(math.prod(graph.shape(value)) for value in layer.inputs)
-    converted += math.prod(layer.output_shape) if readers else 0
-    return slower + BOUNDARY_ELEMENT * converted
+
+    layers: Mapping[str, Mapping[str, Price]]
+    quantize: Line
+    dequantize: Line
+
+    def of(self, layer: str, precision: str) -> Price:
+        """What is not priced is free."""
+        return self.layers.get(layer, {}).get(precision, Price(0.0, 0))
+
+    def island(self, graph: Graph, layer: Layer, read: bool) -> Price:
+        """One layer in f32 among integers: its inputs dequantized, its output, if `read`, quantized again."""
+        own = self.of(layer.name, "f32")
+        inputs = sum(self.dequantize(math.prod(graph.shape(value))) for value in layer.inputs)
+        output = self.quantize(math.prod(layer.output_shape)) if read else 0.0
+        return Price(own.microseconds + inputs + output, own.bytes, own.source)
+
+    @property
+    def sources(self) -> dict[str, int]:
+        """Source → how many layers it priced."""
+        found: dict[str, int] = {}
+        for prices in self.layers.values():
+            source = MEASURED if all(p.source == MEASURED for p in prices.values()) else MODELLED
+            found[source] = found.get(source, 0) + 1
+        return found
+
+
+@dataclass(frozen=True)
+class Work:
+    """What decides a layer's price in the model: multiply-accumulates, weights, elements read and written."""
+
+    kind: str
+    macs: int
+    weights: int
+    channels: int
+    read: int
+    written: int = field(default=0)
+
+
+def work_of(graph: Graph, layer: Layer) -> Work:
+    """Of one layer of a graph."""
+    read = sum(math.prod(graph.shape(value)) for value in layer.inputs)
+    weights = 0 if layer.weight is None else layer.weight.size
+    written = math.prod(layer.output_shape)
+    return Work(layer.kind, layer.macs, weights, layer.output_shape[-1], read, written)
+
+
+def modelled(work: Work, precision: str, model: CostModel) -> Price:
+    """The longer of computing and fetching weights, then the epilogue.
+
+    Issue bounds and bandwidths stand in the target's CostModel.
+    """
+    is_float = precision == "f32"
+    element = model.elements[is_float]
+    if not work.weights:
+        return Price(model.microseconds((work.read + work.written) / element), 0)
+    rate = model.depthwise[is_float] if work.kind == "depthwise_conv2d" else model.rate(precision)
+    size = work.weights * (4 if is_float else 1)
+    cycles = max(work.macs / rate, size / model.bytes) + work.written / element
+    return Price(model.microseconds(cycles), size + SCALE_BYTES * work.channels)
+
+
+def model_prices(graph: Graph, model: CostModel) -> Prices:
+    """Everything from the target's model."""
+    layers = {}
+    for layer in graph:
+        if precisions := precisions_of(layer):
+            work = work_of(graph, layer)
+            layers[layer.name] = {name: modelled(work, name, model) for name in precisions}
+    return Prices(layers, boundary(model), boundary(model))
+
+
+def boundary(model: CostModel) -> Line:
+    """A quantize or dequantize, by the target's model."""
+    return Line(model.call, model.microseconds(1 / model.boundary) - model.call)
+
+
+def precisions_of(layer: Layer) -> tuple[str, ...]:
+    """The precisions in which a layer has a price."""
+    if layer.is_contraction:
+        return PRECISIONS
+    return ("a8", "f32") if layer.kind in ("add", "max_pool", "avg_pool") else ()

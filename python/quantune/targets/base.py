@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from quantune.targets import cpu
+from quantune.targets import cost_model, cpu
+from quantune.targets.cost_model import CostModel
 
 Architecture = Literal["x86_64", "aarch64"]
 
@@ -50,9 +51,16 @@ class Target:
         return tuple(isa for isa, there in has.items() if there)
 
     @property
-    def float_mac(self) -> float:
-        """The price of an f32 multiply-accumulate in 8-bit ones (ResNet18's, ours against IREE's f32)."""
-        return 6.0 if self.avx512_vnni else 3.0 if self.avx2 else 2.0
+    def cost_model(self) -> CostModel:
+        """What prices a layer where it has not been measured."""
+        if self.architecture == "x86_64":
+            amx = "amx" in self.kernel_isas
+            return cost_model.AMX if amx else cost_model.AVX512_VNNI if self.avx512_vnni else cost_model.AVX2
+        if self.i8mm:
+            return cost_model.INT8_MATRIX
+        if self.dotprod:
+            return cost_model.DOT_PRODUCT
+        return cost_model.CORTEX_A53 if self.cpu == "cortex-a53" else cost_model.CORTEX_A72
 
     def compile_flags(self) -> list[str]:
         """The flags of iree-compile that choose this processor."""

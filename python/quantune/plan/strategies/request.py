@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from quantune.graph.model import Graph
+from quantune.plan.cost import Prices
 from quantune.plan.schema import Quantization
 from quantune.sensitivity.result import Sensitivity
 
@@ -16,8 +17,9 @@ class Request:
     Attributes:
         quantizations: value name → scale and zero point from calibration, network inputs included.
         sensitivity: None for strategies that need none.
-        menu: weight bits that pay on the target, widest first.
-        float_mac: the price of a float multiply-accumulate in 8-bit ones on the target.
+        prices: what every layer and boundary costs on the target; None for strategies that need none.
+        menu: weight bits to choose from, widest first.
+        asked: the menu is the user's wish: then fewer bits are worth having even where they are not faster.
         max_drop_sqnr_db: how far the predicted SQNR of the outputs may fall below uniform int8.
     """
 
@@ -26,6 +28,7 @@ class Request:
     target: str
     quantizations: dict[str, Quantization]
     sensitivity: Sensitivity | None = None
+    prices: Prices | None = None
     menu: tuple[int, ...] = (8,)
+    asked: bool = False
     max_drop_sqnr_db: float = 1.0
-    float_mac: float = 2.0

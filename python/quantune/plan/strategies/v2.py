@@ -10,193 +10,141 @@ what narrower weights add is never taken to fade (factor 1 at least).
 - A layer becomes a float island where the share of the noise that this saves (all but the rounding of its
   output, which is stored in integers all the same) is at least FLOAT_GAIN times the price in time,
   boundaries included, and in bytes: there float buys accuracy cheaply.
-- A layer gets fewer bits where its share of the added noise stays below its share of the saved bytes times
-  a threshold; the threshold is the largest that keeps the predicted SQNR within the permitted drop.
+- All others take the fastest combination of what is offered that keeps the predicted SQNR within the
+  permitted drop (`plan.knapsack`). Offered is what is faster or smaller than 8 bits on the target; what
+  is only smaller is chosen when the menu was asked for.
 
-Every decision looks at one layer, so the whole is O(n); the threshold takes a fixed number of halvings.
+Prices are times and bytes of this very layer on this very target. Every decision looks at one layer, so the
+whole is O(n); the knapsack takes a fixed number of halvings.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Any
 
 from quantune.graph.model import Layer
-from quantune.plan import cost
-from quantune.plan.boundaries import boundaries
-from quantune.plan.schema import LayerPlan, Plan
+from quantune.plan.boundaries import boundaries, integer_values, is_integer
+from quantune.plan.cost import Prices
+from quantune.plan.knapsack import Option, cheapest
+from quantune.plan.schema import Plan
 from quantune.plan.strategies import uniform
+from quantune.plan.strategies.offers import Offers, offers_of
+from quantune.plan.strategies.reasons import explained
 from quantune.plan.strategies.request import Request
 from quantune.sensitivity.metrics import decibels
-from quantune.sensitivity.result import Sensitivity
 
 FLOAT_GAIN = 1.5
 LEAST_SHARE = 0.05  # of the network's noise; below that no island is worth a sentence
-HALVINGS = 30
-FLOAT_EXTRA_BYTES = 3  # of f32 beyond int8, a weight
 BYTES_FOR_TIME = 0.25  # a network that grows by 4 % is as bad as one that slows by 1 %
 
 
 def plan(request: Request) -> Plan:
-    """Needs `request.sensitivity`; a layer without metrics (none of it integer) stays as in uniform int8."""
+    """Needs `request.sensitivity` and prices; a layer without metrics stays as in uniform int8."""
     assert request.sensitivity is not None
     base = uniform.plan(request)
-    noise = {
-        la.name: nsr
-        for la in request.graph.contractions
-        if (nsr := _nsr(request.sensitivity, la.name, 8)) is not None
+    offers = {
+        layer.name: found
+        for layer in request.graph.contractions
+        if (found := offers_of(request, layer)) is not None
     }
-    factor = request.sensitivity.output_nsr / total if (total := sum(noise.values())) > 0 else 1.0
-    islands = _islands(request, noise)
-    bits = _weight_bits(
-        request, {name: nsr for name, nsr in noise.items() if name not in islands}, islands, factor
-    )
+    islands = _islands(request, offers)
+    chosen = _chosen(request, offers, islands)
     layers = dict(base.layers)
-    for layer in request.graph.contractions:
-        if layer.name in noise:
-            layers[layer.name] = _explained(request, base.layers[layer.name], layer, noise, islands, bits)
-    chosen = dataclasses.replace(base, strategy="v2", layers=layers)
-    kept = sum(_storage_nsr(request, name) for name in islands)
-    predicted = _predicted(request.sensitivity, bits, factor) + factor * kept
+    for name, option in chosen.items():
+        layers[name] = explained(base.layers[name], offers, name, option.name, islands.get(name))
+    decided = dataclasses.replace(base, strategy="v2", layers=layers)
+    factor = _factor(request, offers)
+    predicted = sum(offers[name].noise(option.name, factor) for name, option in chosen.items())
     report = {
         "predicted_sqnr_db": decibels(predicted),
         "uniform_int8_sqnr_db": decibels(request.sensitivity.output_nsr),
         "noise_factor": factor,
-        "boundaries": len(boundaries(request.graph, chosen)),
+        "predicted_ms": predicted_ms(request, decided),
+        "uniform_int8_ms": predicted_ms(request, base),
+        "prices": _prices(request).sources,
+        "boundaries": len(boundaries(request.graph, decided)),
         "menu": list(request.menu),
         "max_drop_sqnr_db": request.max_drop_sqnr_db,
     }
-    return dataclasses.replace(chosen, report=report)
+    return dataclasses.replace(decided, report=report)
 
 
-def _nsr(sensitivity: Sensitivity, name: str, bits: int) -> float | None:
-    """Predicted noise-to-signal ratio of one layer at `bits`, or None without measurements."""
-    metrics = sensitivity.layers[name]
-    if metrics.local_nsr is None:
-        return None
-    return metrics.local_nsr + max(0.0, metrics.weight_nsr[bits] - metrics.weight_nsr[8])
+def predicted_ms(request: Request, found: Plan) -> float:
+    """The sum of all prices, boundaries included; layers that only move values count as nothing."""
+    graph, prices = request.graph, _prices(request)
+    stored = integer_values(graph, found)
+    total = 0.0
+    for layer in graph:
+        total += prices.of(layer.name, _precision(found, layer)).microseconds
+    for value, _, kind in boundaries(graph, found):
+        line = prices.quantize if kind == "quantize" else prices.dequantize
+        if value in stored:  # else the epilogue leaves it in f32
+            total += line(math.prod(graph.shape(value)))
+    return total / 1e3
 
 
-def _islands(request: Request, noise: dict[str, float]) -> dict[str, str]:
+def _precision(found: Plan, layer: Layer) -> str:
+    if not is_integer(layer, found):
+        return "f32"
+    return f"w{found.layers[layer.name].weight_bits}a8" if layer.is_contraction else "a8"
+
+
+def _prices(request: Request) -> Prices:
+    assert request.prices is not None
+    return request.prices
+
+
+def _factor(request: Request, offers: dict[str, Offers]) -> float:
+    """How the layers' noise reaches the outputs, at uniform int8."""
+    assert request.sensitivity is not None
+    total = sum(found.local for found in offers.values())
+    return request.sensitivity.output_nsr / total if total > 0 else 1.0
+
+
+def _totals(request: Request, offers: dict[str, Offers]) -> tuple[float, float]:
+    """(microseconds, bytes) of the network in uniform int8."""
+    others = sum(
+        _prices(request).of(layer.name, "a8").microseconds
+        for layer in request.graph
+        if not layer.is_contraction
+    )
+    time = others + sum(found.base.microseconds for found in offers.values())
+    return max(time, 1e-9), max(sum(found.base.bytes for found in offers.values()), 1)
+
+
+def _islands(request: Request, offers: dict[str, Offers]) -> dict[str, str]:
     """Layers worth leaving in float → the reason."""
-    graph, float_mac = request.graph, request.float_mac
-    total_noise = sum(noise.values())
-    total_cost = sum(cost.layer_cost(layer, "integer", float_mac) for layer in graph)
-    total_weights = sum(_weights(layer) for layer in graph.contractions)
-    readers = graph.consumers()
-    found = {}
-    for name, nsr in noise.items():
-        share = max(0.0, nsr - _storage_nsr(request, name)) / total_noise if total_noise else 0.0
-        price = cost.island_cost(graph, graph.layer(name), len(readers[name]), float_mac) / total_cost
-        growth = FLOAT_EXTRA_BYTES * _weights(graph.layer(name)) / total_weights
+    total_noise = sum(found.local for found in offers.values())
+    time, size = _totals(request, offers)
+    reasons = {}
+    for name, found in offers.items():
+        share = max(0.0, found.local - found.storage) / total_noise if total_noise else 0.0
+        price = (found.island.microseconds - found.base.microseconds) / time
+        growth = (found.island.bytes - found.base.bytes) / size
         if share >= LEAST_SHARE and share >= FLOAT_GAIN * (price + BYTES_FOR_TIME * growth):
-            found[name] = (
-                f"float: saves {share:.0%} of the noise for {price:.1%} more time, boundaries included, "
+            more = f"{price:.1%} more" if price >= 0 else f"{-price:.1%} less"
+            reasons[name] = (
+                f"float: saves {share:.0%} of the noise for {more} time, boundaries included, "
                 f"and {growth:.1%} more bytes"
             )
-    return found
+    return reasons
 
 
-def _weights(layer: Layer) -> int:
-    return 0 if layer.weight is None else layer.weight.size
-
-
-def _storage_nsr(request: Request, name: str) -> float:
-    """The noise of storing the layer's output in 8 bits, which an island of one layer keeps."""
-    assert request.sensitivity is not None
-    stored = request.sensitivity.layers[name].activation_sqnr_db
-    return 10 ** (-stored / 10) if stored is not None and request.graph.consumers()[name] else 0.0
-
-
-def _weight_bits(
-    request: Request, noise: dict[str, float], islands: dict[str, str], factor: float
-) -> dict[str, int]:
-    """Integer layer → bits, by the largest threshold that keeps the predicted noise within the budget."""
+def _chosen(request: Request, offers: dict[str, Offers], islands: dict[str, str]) -> dict[str, Option]:
+    """Layer → what it takes, the islands as they are decided."""
     assert request.sensitivity is not None
     budget = request.sensitivity.output_nsr * 10 ** (request.max_drop_sqnr_db / 10)
-    widest = dict.fromkeys(noise, max(request.menu))
-    sizes = {name: request.graph.layer(name).weight.size for name in noise}  # type: ignore[union-attr]
-    share = {name: sum(noise.values()) * size / sum(sizes.values()) for name, size in sizes.items()}
-    low, high, best = 1e-6, 1e6, widest
-    for _ in range(HALVINGS if len(request.menu) > 1 else 0):
-        threshold = math.sqrt(low * high)
-        chosen = {name: _lowest(request, name, threshold * share[name]) for name in noise}
-        if _predicted(request.sensitivity, chosen, factor) <= budget:
-            low, best = threshold, chosen
-        else:
-            high = threshold
-    return best
-
-
-def _lowest(request: Request, name: str, allowed: float) -> int:
-    """The fewest bits of the menu whose added noise is allowed."""
-    assert request.sensitivity is not None
-    weight = request.sensitivity.layers[name].weight_nsr
-    return min((b for b in request.menu if weight[b] - weight[8] <= allowed), default=max(request.menu))
-
-
-def _predicted(sensitivity: Sensitivity, bits: dict[str, int], factor: float) -> float:
-    """Noise-to-signal ratio of the outputs: rounding spreads by `factor`, errors of the weights never fade.
-
-    A weight's error is the same at every position, so unlike rounding it does not average out in pooling.
-    """
-    layers = {name: sensitivity.layers[name] for name in bits}
-    local = sum(metrics.local_nsr or 0.0 for metrics in layers.values())
-    added = sum(max(0.0, layers[name].weight_nsr[b] - layers[name].weight_nsr[8]) for name, b in bits.items())
-    return factor * local + max(factor, 1.0) * added
-
-
-def _explained(
-    request: Request,
-    base: LayerPlan,
-    layer: Layer,
-    noise: dict[str, float],
-    islands: dict[str, str],
-    bits: dict[str, int],
-) -> LayerPlan:
-    assert request.sensitivity is not None
-    rank = 1 + sum(other > noise[layer.name] for other in noise.values())
-    alternatives: list[dict[str, Any]] = [
-        {
-            "precision": f"w{b}a8",
-            "sqnr_db": decibels(_nsr(request.sensitivity, layer.name, b) or 0.0),
-            "cost": cost.layer_cost(layer, "integer", request.float_mac),
-            "bytes": layer.weight.size * b // 8 if layer.weight is not None else 0,
-        }
-        for b in request.menu
-    ]
-    readers = len(request.graph.consumers()[layer.name])
-    extra = cost.island_cost(request.graph, layer, readers, request.float_mac)
-    alternatives.append(
-        {
-            "precision": "f32",
-            "sqnr_db": None,
-            "cost": cost.layer_cost(layer, "integer", request.float_mac) + extra,
-        }
-    )
-    place = f"local SQNR {decibels(noise[layer.name]):.1f} dB, {_ordinal(rank)} noisiest of {len(noise)}"
-    if layer.name in islands:
-        return dataclasses.replace(
-            base,
-            precision="float",
-            reason=f"{islands[layer.name]} ({place})",
-            alternatives=tuple(alternatives),
-        )
-    chosen = bits[layer.name]
-    menu = (
-        "the only width that pays on this target"
-        if len(request.menu) == 1
-        else "fewest bits within the noise budget"
-    )
-    return dataclasses.replace(
-        base,
-        weight_bits=chosen,
-        reason=f"{chosen}-bit weights: {menu} ({place})",
-        alternatives=tuple(alternatives),
-    )
-
-
-def _ordinal(number: int) -> str:
-    suffix = "th" if number % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
-    return f"{number}{suffix}"
+    factor, (time, size) = _factor(request, offers), _totals(request, offers)
+    items = {}
+    for name, found in offers.items():
+        names = ["f32"] if name in islands else found.offered
+        items[name] = [
+            Option(
+                precision,
+                found.price(precision).microseconds / time + BYTES_FOR_TIME * found.growth(precision) / size,
+                found.noise(precision, factor),
+            )
+            for precision in names
+        ]
+    return cheapest(items, budget * (1 + 1e-12))

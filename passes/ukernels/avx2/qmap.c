@@ -1,3 +1,0 @@
-// Elementwise arithmetic for AVX2.
-#define SYMBOL(name) quantune_##name##_avx2
-#include "../qmap.h"

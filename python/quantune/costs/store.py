@@ -1,0 +1,89 @@
+"""Measured costs, kept in one file a target, CPU and version of the kernels."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import importlib.metadata
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import quantune
+from quantune.costs.shapes import parse_key
+from quantune.errors import QuantuneError
+from quantune.files import read_json, write_json
+from quantune.targets import Target, cpu
+
+SCHEMA = "quantune.costs/1"
+PACKAGES = ("iree-base-compiler", "iree-base-runtime", "numpy")
+ROOMS = ("costs", "passes", "ir", "numerics")
+FILES = ("backend/pipeline.py", "backend/compiler.py")
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Of one layer: microseconds on one thread, and bytes of weights, scales and schedules."""
+
+    microseconds: float
+    bytes: int
+
+
+@dataclass
+class Store:
+    """What has been measured for one target on this machine: shape's key → precision → Cost."""
+
+    path: Path
+    target: str
+    cpu: str
+    costs: dict[str, dict[str, Cost]] = field(default_factory=dict)
+
+    def save(self) -> None:
+        """Whole or not at all. Raises QuantuneError when the folder cannot be written."""
+        costs = {
+            key: {name: [round(cost.microseconds, 3), cost.bytes] for name, cost in sorted(found.items())}
+            for key, found in sorted(self.costs.items())
+        }
+        facts = {"schema": SCHEMA, "target": self.target, "cpu": self.cpu, "versions": _versions()}
+        write_json(self.path, facts | {"unit": "[microseconds, bytes]", "costs": costs})
+
+
+def open_store(target: Target, kernels: bool = True) -> Store:
+    """What is known for `target`; empty when nothing is, or when the file is damaged: it is made anew."""
+    here = cpu.here().name
+    digest = hashlib.sha256(repr((here, target, kernels, code_digest(), _versions())).encode()).hexdigest()[
+        :12
+    ]
+    store = Store(folder() / f"{target.name}-{digest}.json", target.name, here)
+    try:
+        raw: Any = read_json(store.path) if store.path.exists() else {}
+        for key, found in raw.get("costs", {}).items():
+            parse_key(key)
+            store.costs[key] = {name: Cost(float(cost), int(size)) for name, (cost, size) in found.items()}
+    except (QuantuneError, TypeError, ValueError, AttributeError):
+        store.costs = {}
+    return store
+
+
+def folder() -> Path:
+    """`$QUANTUNE_CACHE`, else quantune/ in the user's cache folder."""
+    given = os.environ.get("QUANTUNE_CACHE")
+    user = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(given) / "costs" if given else Path(user) / "quantune" / "costs"
+
+
+@functools.cache
+def code_digest() -> str:
+    """Of everything that decides what a layer becomes and how it is timed, the kernels' bitcode included."""
+    root = Path(quantune.__file__).parent
+    rooms = [(root / room).resolve() for room in ROOMS]  # passes is a symlink, which rglob does not follow
+    sources = {path for room in rooms for kind in ("*.py", "*.bc") for path in room.rglob(kind)}
+    digest = hashlib.sha256()
+    for path in sorted(sources | {root / name for name in FILES}):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def _versions() -> dict[str, str]:
+    return {name: importlib.metadata.version(name) for name in PACKAGES}
