@@ -71,6 +71,10 @@ class Kernels:
         self.calls.append(call)
         return call.result
 
+    def makes(self, value: ir.Value) -> bool:
+        """Whether a kernel has been requested for it."""
+        return any(call.result == value for call in self.calls)
+
     def write(self, module: ir.Module) -> None:
         """Replaces the requests, puts the executable into the module and names the one device it is for."""
         if not self.calls:

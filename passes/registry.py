@@ -24,6 +24,7 @@ from quantune.passes.name_layers import NameLayers
 from quantune.passes.propagate_qdq import PropagateQdq
 from quantune.passes.prove_accumulators import ProveAccumulators
 from quantune.passes.select_kernels import SelectKernels
+from quantune.passes.space_to_depth import SpaceToDepth
 from quantune.passes.strip_annotations import StripAnnotations
 
 Readers = Mapping[type, Callable[[str], Any]]
@@ -43,6 +44,7 @@ def all_passes() -> list[type[Pass]]:
         CancelQdq,
         ProveAccumulators,
         SelectKernels,
+        SpaceToDepth,
         LowerToInteger,
         LowerCasts,
         ConvertConvToMatmul,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from iree.compiler import ir
 
 from quantune.graph.extract import anchor_of, layer_operations
 from quantune.ir import build, match, quant, values
+from quantune.passes import map_kernels, pooling_kernels
 from quantune.passes.base import Pass, Report, tidy
 from quantune.passes.float_group import FloatGroup, float_group
 from quantune.passes.integer_group import IntegerGroup, geometry_of
@@ -17,6 +19,7 @@ from quantune.passes.ukernels.image import Placement
 from quantune.passes.ukernels.pack import pack_conv
 from quantune.passes.ukernels.pack_depthwise import pack_depthwise
 from quantune.passes.ukernels.pack_fconv import pack_fconv
+from quantune.passes.ukernels.pack_fdepthwise import pack_fdepthwise
 
 
 @dataclass(frozen=True)
@@ -55,16 +58,26 @@ class SelectKernels(Pass):
         kernels = Kernels(self.target)
         for name, ops in layer_operations(module).items():
             anchor = anchor_of(ops)
-            if anchor.name not in match.CONTRACTIONS:
-                continue
             with ir.InsertionPoint(ops[-1]), anchor.location:
                 if quant.precision_of(anchor) == "integer":
-                    choices[name] = self._convolution(name, IntegerGroup(ops, anchor), kernels)
-                elif (group := float_group(ops, anchor)) is not None:
+                    if (rule := self._rule(anchor)) is not None:
+                        choices[name] = rule(name, IntegerGroup(ops, anchor), kernels)
+                elif anchor.name in match.CONTRACTIONS and (group := float_group(ops, anchor)) is not None:
                     choices[name] = self._float(name, group, kernels)
+        quantizations = map_kernels.casts(module, kernels)
         kernels.write(module)
         tidy(module)
-        return {"choices": choices, "kernels": sum(c.startswith("kernel") for c in choices.values())}
+        chosen = sum(choice.startswith("kernel") for choice in choices.values())
+        return {"choices": choices, "kernels": chosen, "quantizations": quantizations}
+
+    def _rule(self, anchor: ir.Operation) -> Callable[[str, IntegerGroup, Kernels], str] | None:
+        if anchor.name in match.CONTRACTIONS:
+            return self._convolution
+        if anchor.name == pooling_kernels.MAXIMUM:
+            return pooling_kernels.maximum
+        if pooling_kernels.is_average(anchor):
+            return pooling_kernels.average
+        return map_kernels.add if match.is_plain_add(anchor) else None
 
     def _convolution(self, name: str, group: IntegerGroup, kernels: Kernels) -> str:
         """Requests a kernel for one group if one fits; returns what was chosen and why."""
@@ -121,7 +134,8 @@ class SelectKernels(Pass):
         geometry = geometry_of(group.anchor)
 
         def pack(where: Placement) -> tuple[bytes, tuple[int, int]]:
-            return pack_fconv(isa, geometry, group.weight, group.finish, where)
+            pack_family = pack_fdepthwise if family == "fdepthwise" else pack_fconv
+            return pack_family(isa, geometry, group.weight, group.finish, where)
 
         result = build.tensor_type(values.shape(group.result), build.f32())
         value = kernels.request(name, family, group.image, group.residual, result, pack)

@@ -67,9 +67,7 @@ def _legend(canvas: Canvas) -> None:
 
 def _panel(canvas: Canvas, top: float, own: Sequence[Group], highest: float) -> None:
     axis = Axis(0.0, highest, top + PANEL - BOTTOM, top + TOP)
-    threads = own[0].threads
-    title = f"{own[0].target}, {threads} thread{'s' if threads > 1 else ''}: times as fast as other engines"
-    canvas.text(LEFT, top + 20, title, "title")
+    canvas.text(LEFT, top + 20, f"{own[0].title}; times as fast as other engines", "title")
     canvas.grid(axis, [value for value in ticks(0.0, highest) if value <= highest], LEFT, WIDTH - RIGHT)
     step = (WIDTH - LEFT - RIGHT) / len(own)
     width = min(28.0, step / 4)

@@ -28,6 +28,17 @@ class Group:
     threads: int
     rows: dict[tuple[str, str], dict[str, Any]]
 
+    @property
+    def title(self) -> str:
+        """Target and threads, and who else is limited to which instruction set."""
+        limits = {
+            bench_plot.NAMES[system]: row["settings"]["instruction_set"]
+            for (system, _), row in self.rows.items()
+            if row["settings"].get("instruction_set")
+        }
+        said = "".join(f"; {name}: {limit}" for name, limit in limits.items())
+        return f"{self.target}, {self.threads} thread{'s' if self.threads > 1 else ''}{said}"
+
     def latency(self, system: str, variant: str) -> float | None:
         row = self.rows.get((system, variant))
         return None if row is None else float(row["latency_ms"])
@@ -92,19 +103,8 @@ def page(found: Sequence[Group], cpu: dict[str, Any], versions: dict[str, str]) 
     ]
     for target, threads in dict.fromkeys((group.target, group.threads) for group in found):
         own = [group for group in found if (group.target, group.threads) == (target, threads)]
-        parts += [_title(own[0]), _ratios(own), _latencies(own)]
+        parts += [f"## {own[0].title}", _ratios(own), _latencies(own)]
     return "\n\n".join(parts) + "\n"
-
-
-def _title(group: Group) -> str:
-    limits = {
-        bench_plot.NAMES[system]: row["settings"]["instruction_set"]
-        for (system, _), row in group.rows.items()
-        if row["settings"].get("instruction_set")
-    }
-    said = "".join(f"; {name}: {limit}" for name, limit in limits.items())
-    threads = f"{group.threads} thread{'s' if group.threads > 1 else ''}"
-    return f"## {group.target}, {threads}{said}"
 
 
 def _ratios(own: Sequence[Group]) -> str:

@@ -127,15 +127,17 @@ def pack_conv(
     """
     layout = layout_of(isa)
     parts = operand_segments(geometry, weight, isa)
-    four_bits = fits_nibbles(weight, isa)
+    out_size = 4 if epilogue.output is None else 1
+    where = placement or geometry.dense(out_size, 4 if residual_f32 else 1)
+    lines = pack_amx.lines(geometry, parts, where.input, group_tiles(geometry)) if isa == "amx" else None
+    # Unpacking costs no speed once a workgroup; AMX unpacks as it goes, and gains where that is once.
+    four_bits = fits_nibbles(weight) and (lines is None or lines.reads_once)
     unbiased = pack_weights(weight, geometry, parts)
     at_once = block_segments(parts) if four_bits else len(parts.places)
     order, total = _streams(unbiased, flushes, largest, layout, at_once)
     packed = panels(unbiased, layout, total, four_bits)
     tiles, panel = packed.shape
     order = order or [b""] * tiles * -(-len(parts.places) // at_once)
-    out_size = 4 if epilogue.output is None else 1
-    where = placement or geometry.dense(out_size, 4 if residual_f32 else 1)
     blob = Blob("qconv")
     table_offset = blob.add(parts.table(geometry, where.input))
     scale_offset = blob.add(tiled_scales(epilogue, geometry))
@@ -164,12 +166,11 @@ def pack_conv(
         "panel_bytes": panel,
         "weight_offset": weight_offset,
     }
-    if isa == "amx":
-        lines = pack_amx.lines(geometry, parts, where.input, tiles)
+    if lines is not None:
         header |= pack_amx.fields(lines, parts, panel, tiles)
     else:
         header |= _fields(geometry.rows, tiles, panel, parts.depth * TILE // 2 if four_bits else 0)
-    whole = header["row_tiles"] if isa == "amx" else geometry.rows
+    whole = geometry.rows if lines is None else header["row_tiles"]
     return blob.finish(header | where.fields(residual_f32) | bounds(epilogue)), (
         -(-whole // header["block_rows"]),
         -(-tiles // header["block_tiles"]),

@@ -52,7 +52,7 @@ def pack_fconv(
     isa: the folder whose kernel reads it. weight: [KH, KW, C / groups, F] or [K, F]. placement: by default
     dense tensors; images count in bytes.
     """
-    tile_rows, tile_columns = tile(isa)
+    tile_rows, tile_columns = (define(isa, "fconv", f"TILE_{side}") for side in ("ROWS", "COLUMNS"))
     packed = _weights(weight, geometry, tile_columns)
     tiles, depth, _ = packed.shape
     group_tiles = tiles // geometry.groups
@@ -101,12 +101,11 @@ def image_fields(placement: Placement) -> dict[str, int | float]:
 
 
 @functools.cache
-def tile(isa: str) -> tuple[int, int]:
-    """(rows, columns) of an instruction set's tile, from its fconv.c: written down only there."""
-    text = bitcode.source(isa, "fconv").read_text()
-    rows, columns = (re.search(rf"^#define TILE_{name} (\d+)$", text, re.M) for name in ("ROWS", "COLUMNS"))
-    assert rows is not None and columns is not None, isa
-    return int(rows[1]), int(columns[1])
+def define(isa: str, family: str, name: str) -> int:
+    """A number that a kernel's C file defines: it is written down only there."""
+    found = re.search(rf"^#define {name} (\d+)$", bitcode.source(isa, family).read_text(), re.MULTILINE)
+    assert found is not None, (isa, family, name)
+    return int(found[1])
 
 
 def _segments(geometry: Geometry, image: Image) -> NDArray[np.int64]:

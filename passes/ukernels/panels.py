@@ -16,9 +16,9 @@ LINE = 64  # weights that are packed together
 NIBBLE = 7  # greatest weight of 4 bits
 
 
-def fits_nibbles(weight: NDArray[np.int8], isa: str) -> bool:
-    """Whether a kernel's weights are stored in 4 bits: unpacking them once a workgroup costs no speed."""
-    return isa != "amx" and bool(np.abs(weight).max(initial=0) <= NIBBLE)
+def fits_nibbles(weight: NDArray[np.int8]) -> bool:
+    """Whether 4 bits hold all weights."""
+    return bool(np.abs(weight).max(initial=0) <= NIBBLE)
 
 
 def operand_segments(geometry: Geometry, weight: NDArray[np.int8], isa: str) -> Segments:
@@ -30,7 +30,7 @@ def operand_segments(geometry: Geometry, weight: NDArray[np.int8], isa: str) -> 
         return segments(geometry, pack_amx.CHUNK)
     step = layout_of(isa).step
     parts = segments(geometry, step=step)
-    if fits_nibbles(weight, isa) and parts.depth > DEPTH:
+    if fits_nibbles(weight) and parts.depth > DEPTH:
         return segments(geometry, DEPTH, step)
     return parts
 

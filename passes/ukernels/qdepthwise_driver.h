@@ -24,7 +24,7 @@ INLINE void do_row(const i32 *p, const u8 *input, const u8 *residual, u8 *out, c
         .residual_step = p[QDEPTHWISE_residual_step_x],
         .out_step = p[QDEPTHWISE_out_step_x] * held,
         .taps = (const i32 *)(blob + p[QDEPTHWISE_taps_offset]),
-        .weights = (const Weight *)(blob + p[QDEPTHWISE_weight_offset]) + block * p[QDEPTHWISE_steps] * BLOCK * TAPS,
+        .weights = (const Weight *)(blob + p[QDEPTHWISE_weight_offset]) + block * p[QDEPTHWISE_block_weights],
         .scales = (const float *)(blob + p[QDEPTHWISE_scale_offset]) + block * 2 * BLOCK,
         .params = p,
         .finish = finish,

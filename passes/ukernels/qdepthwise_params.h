@@ -22,6 +22,7 @@
   FIELD(pixels)              /* output pixels in a block: 2 where channels fill half of one and stride is 1, else 1 */             \
   FIELD(steps)                                                                                                                     \
   FIELD(blocks)              /* of channels */                                                                                     \
+  FIELD(block_weights)       /* from one block's weights to the next's: 0 where all have the same */                               \
   FIELD(block_height)        /* rows of the result a workgroup does */                                                             \
   FIELD(quick)               /* 1: u8 results without a residual that fit 32 bits before the clamp; see scale_offset */            \
   FIELD(out_offset)          /* the first pixel of the result */                                                                   \

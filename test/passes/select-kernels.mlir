@@ -9,7 +9,7 @@
 
 // NO-KERNELS-NOT: hal.
 // NO-KERNELS-NOT: flow.
-// NO-KERNELS: // select-kernels: {"choices": {"conv": "generated code: no kernel for this target"}, "kernels": 0}
+// NO-KERNELS: // select-kernels: {"choices": {"conv": "generated code: no kernel for this target"}, "kernels": 0, "quantizations": 0}
 // NO-KERNELS-NOT: hal.
 // NO-KERNELS-NOT: flow.
 // NO-KERNELS-LABEL: func.func @convolution
@@ -23,11 +23,11 @@
 #unary = {indexing_maps = [#map, #map], iterator_types = ["parallel", "parallel", "parallel", "parallel"]}
 #bias = {indexing_maps = [#map, #channel, #map], iterator_types = ["parallel", "parallel", "parallel", "parallel"]}
 
-// NEON: // select-kernels: {"choices": {"conv": "kernel qconv for neon"}, "kernels": 1}
+// NEON: // select-kernels: {"choices": {"conv": "kernel qconv for neon"}, "kernels": 1, "quantizations": 0}
 // NEON: #hal.executable.target<"llvm-cpu", "embedded-elf-arm_64", {{.*}}target_triple = "aarch64-
 // NEON: flow.dispatch @quantune_kernels::@conv$qconv_neon(
 
-// CHECK: // select-kernels: {"choices": {"conv": "kernel qconv for avx2"}, "kernels": 1}
+// CHECK: // select-kernels: {"choices": {"conv": "kernel qconv for avx2"}, "kernels": 1, "quantizations": 0}
 // CHECK: #[[TARGET:.+]] = #hal.executable.target<"llvm-cpu", "embedded-elf-x86_64", {{.*}}target_triple = "x86_64-
 // CHECK: #[[DEVICE:.+]] = #hal.device.target<"local", [#[[TARGET]]]> : !hal.device
 // CHECK: module attributes {hal.device.targets = [#[[DEVICE]]]}
@@ -79,7 +79,7 @@ func.func @convolution(%q: tensor<1x2x2x4x!quant.uniform<u8:f32, 0.5:3>>) -> ten
 
 // Depthwise, of stride 2. Another family of kernels, which sums in 32 bits and needs no proof.
 
-// CHECK: // select-kernels: {"choices": {"dw": "kernel qdepthwise for avx2"}, "kernels": 1}
+// CHECK: // select-kernels: {"choices": {"dw": "kernel qdepthwise for avx2"}, "kernels": 1, "quantizations": 0}
 // CHECK: path = "qdepthwise.bc"
 // CHECK-LABEL: func.func @depthwise
 // CHECK-NOT: linalg.
@@ -107,7 +107,7 @@ func.func @depthwise(%q: tensor<1x3x3x2x!quant.uniform<u8:f32, 0.5:3>>) -> tenso
 #map = affine_map<(d0, d1) -> (d0, d1)>
 #binary = {indexing_maps = [#map, #map, #map], iterator_types = ["parallel", "parallel"]}
 
-// CHECK: // select-kernels: {"choices": {"block": "kernel qconv for avx2", "last": "kernel qconv for avx2"}, "kernels": 2}
+// CHECK: // select-kernels: {"choices": {"block": "kernel qconv for avx2", "last": "kernel qconv for avx2"}, "kernels": 2, "quantizations": 0}
 // CHECK: [#hal.executable.object<{path = "qconv.bc", data = {{[^}]+}}}>]
 // CHECK: stream.executable.export public @[[ADD:block[$]qconv_avx2]]
 // CHECK: stream.executable.export public @[[LAST:last[$]qconv_avx2]]
@@ -160,7 +160,7 @@ func.func @residual(%q: tensor<1x4x!quant.uniform<u8:f32, 0.5:3>>, %p: tensor<1x
 // CHECK-SAME: "eight": "generated code: products of 8-bit weights may overflow 16 bits; 7-bit weights would not",
 // CHECK-SAME: "seven": "kernel qconv for avx2",
 // CHECK-SAME: "island": "kernel fconv for avx2",
-// CHECK-SAME: "real": "kernel qconv for avx2"}, "kernels": 3}
+// CHECK-SAME: "real": "kernel qconv for avx2"}, "kernels": 3, "quantizations": 0}
 // CHECK-LABEL: func.func @left_alone
 // CHECK: linalg.matmul {{.*}}quantune.layer = "eight"
 // CHECK: flow.dispatch @quantune_kernels::@seven$qconv_avx2(

@@ -82,7 +82,7 @@ def test_the_plot_has_a_panel_a_target_and_count_of_threads(tmp_path: Path) -> N
     root = ElementTree.parse(tmp_path / "bench.svg").getroot()
     name = {"svg": "http://www.w3.org/2000/svg"}
     titles = [text.text or "" for text in root.findall("svg:text[@class='title']", name)]
-    assert [title.split(":")[0] for title in titles] == [
+    assert [title.split(";")[0] for title in titles] == [
         f"{target}, {threads}" for target in ("host", "x86-64-avx2") for threads in ("1 thread", "2 threads")
     ]
     bars = root.findall("svg:rect/svg:title", name)

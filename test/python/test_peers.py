@@ -203,6 +203,16 @@ def test_models_that_peers_cannot_have(
     assert "one instruction set in a run" in capfd.readouterr().err
 
 
+def test_targets_that_cannot_be_timed_are_found_before_compiling(capfd: pytest.CaptureFixture[str]) -> None:
+    other = "x86-64-avx2" if os.uname().machine == "aarch64" else "cortex-a72"
+    assert run(["bench", "zoo:resnet18", "--target", other]) == 1
+    captured = capfd.readouterr()
+    assert (
+        f"cannot benchmark {other} modules on this machine" in captured.err
+        and "importing" not in captured.err
+    )
+
+
 def test_lists_of_threads() -> None:
     assert options.parse_threads("1") == (1,) and options.parse_threads("2, 1,2") == (2, 1)
     for text in ("0", "", "1,", "two", "-1"):

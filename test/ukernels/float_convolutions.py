@@ -12,12 +12,15 @@ from numpy.typing import NDArray
 
 from machines import Call, KernelFault, Machine
 from quantune.passes.ukernels.geometry import Geometry
-from quantune.passes.ukernels.image import Frame, Image, Placement
+from quantune.passes.ukernels.image import Frame, Placement
 from quantune.passes.ukernels.pack_fconv import Finish, pack_fconv
+from quantune.passes.ukernels.pack_fdepthwise import pack_fdepthwise
+from surroundings import Surroundings
 
 Array = NDArray[Any]
 Pair = tuple[int, int]
 INFINITY = float("inf")
+NOTHING, NO_FRAME = Surroundings(), Frame()
 ROUNDING = 2.0**-24  # relative error of one f32 operation
 
 
@@ -28,9 +31,7 @@ class FloatConvolution:
     Attributes:
         out: height and width of the result; the input is what its windows reach.
         filters: of all groups; 0 makes it depthwise.
-        inside: the input is a part of a larger image: (pixels before, pixels behind, channels before,
-            channels behind).
-        frame: pixels of zeros that the kernel puts round its result: (top, left, bottom, right).
+        frame: what the kernel puts round its result; inside `around_output`.
     """
 
     out: Pair = (5, 3)
@@ -43,8 +44,10 @@ class FloatConvolution:
     bias: bool = True
     residual: bool = False
     clamp: tuple[float, float] = (-INFINITY, INFINITY)
-    inside: tuple[int, int, int, int] = (0, 0, 0, 0)
-    frame: tuple[int, int, int, int] = (0, 0, 0, 0)
+    around_input: Surroundings = NOTHING
+    around_residual: Surroundings = NOTHING
+    around_output: Surroundings = NOTHING
+    frame: Frame = NO_FRAME
     seed: int = 0
 
     @property
@@ -74,21 +77,18 @@ class FloatConvolution:
             self.dilations,
             *self.out,
             self.results,
-            self.groups if self.filters else 1,
+            self.groups,
         )
 
     @property
     def placement(self) -> Placement:
-        """Where the operands lie; the residual is framed as the result is."""
-        before, behind, left, right = self.inside
-        step = 4 * (self.channels + left + right)
-        row = step * (self.reach[1] + before + behind)
-        source = Image(before * (row + step) + 4 * left, step, row)
-        top, first, bottom, last = self.frame
-        step = 4 * self.results
-        row = step * (self.out[1] + first + last)
-        result = Image(top * row + first * step, step, row)
-        return Placement(source, result, result if self.residual else None, Frame(top, first, bottom, last))
+        shape = (1, *self.out, self.results)
+        return Placement(
+            self.around_input.image((1, *self.reach, self.channels), 4),
+            self.around_output.image(shape, 4),
+            self.around_residual.image(shape, 4) if self.residual else None,
+            self.frame,
+        )
 
 
 def check(machine: Machine, cases: Sequence[FloatConvolution]) -> None:
@@ -124,23 +124,26 @@ def prepare(case: FloatConvolution, machine: Machine) -> tuple[Call, Array, Arra
             exact, magnitude = exact + term, magnitude + np.abs(term)
     terms = int(np.prod(case.kernel)) * (inputs if case.filters else 1) + 2
     blob, workgroups = _pack(case, weight, Finish(bias, case.residual, case.clamp), machine)
-    before, behind, left, right = case.inside
-    sides = ((before, behind), (before, behind), (left, right))
-    surrounded = np.pad(x, sides, constant_values=np.float32(np.nan))
-    operands = [surrounded, *([] if other is None else [_framed(case, other, np.nan)])]
-    expected = _framed(case, np.clip(exact, *case.clamp), 0.0)
+    operands = [_among_nans(case.around_input, x)]
+    if other is not None:
+        operands.append(_among_nans(case.around_residual, other))
+    expected, _ = case.around_output.result(np.clip(exact, *case.clamp)[None], case.frame)
+    limits = (magnitude * terms * ROUNDING * 1.01).astype(np.float32)
+    bound, written = case.around_output.result(limits[None], case.frame)
     name = case.family + ("" if other is None else "_residual")
-    call = Call(name, (*(o.tobytes() for o in operands), blob), expected.size * 4, workgroups)
-    return call, expected, _framed(case, magnitude * terms * ROUNDING * 1.01, 0.0)
+    inputs_and_constants = (*(o.tobytes() for o in operands), blob)
+    part = None if written.all() else written
+    call = Call(name, inputs_and_constants, bound.nbytes, workgroups, part)
+    return call, expected, bound
+
+
+def _among_nans(around: Surroundings, image: Array) -> Array:
+    """A kernel that reads past its part of a tensor computes NaN."""
+    return around.put(image[None], np.full(around.dims((1, *image.shape)), np.nan, np.float32))
 
 
 def _same(array: Array) -> Array:
     return array
-
-
-def _framed(case: FloatConvolution, image: Array, fill: float) -> Array:
-    top, left, bottom, right = case.frame
-    return np.pad(image, ((top, bottom), (left, right), (0, 0)), constant_values=fill)
 
 
 def _sum(case: FloatConvolution, x: Array, weight: Array) -> Array:
@@ -168,4 +171,5 @@ def _sum(case: FloatConvolution, x: Array, weight: Array) -> Array:
 
 
 def _pack(case: FloatConvolution, weight: Array, finish: Finish, machine: Machine) -> tuple[bytes, Pair]:
-    return pack_fconv(machine.isa, case.geometry, weight, finish, case.placement)
+    pack_family = pack_fconv if case.filters else pack_fdepthwise
+    return pack_family(machine.isa, case.geometry, weight, finish, case.placement)

@@ -138,20 +138,21 @@ MACHINES = (
 )
 
 
-def _each(family: str) -> pytest.MarkDecorator:
+def each_of(family: str) -> pytest.MarkDecorator:
     """Every machine that has kernels of the family; skipped, with the reason, where it is not here."""
     found = [m for m in MACHINES if bitcode.source(m.isa, family).is_file()]
     skipped = {m: pytest.mark.skipif(m.missing is not None, reason=m.missing or "") for m in found}
     return pytest.mark.parametrize("machine", [pytest.param(m, id=str(m), marks=skipped[m]) for m in found])
 
 
-each_machine = _each("qconv")
-each_depthwise_machine = _each("qdepthwise")
-each_float_machine = _each("fconv")
+each_machine = each_of("qconv")
+each_depthwise_machine = each_of("qdepthwise")
+each_float_machine = each_of("fconv")
+each_float_depthwise_machine = each_of("fdepthwise")
 
 
-def _names(family: str) -> tuple[str, str]:
-    return family, f"{family}_residual"
+def _names(family: str) -> tuple[str, ...]:
+    return (family,) if family == "qmaxpool" else (family, f"{family}_residual")
 
 
 def _pack(call: Call, kernel: int) -> bytes:

@@ -10,8 +10,12 @@ from hypothesis import strategies as st
 
 from float_convolutions import INFINITY, FloatConvolution, check, prepare
 from machines import Machine, each_float_machine
+from quantune.passes.ukernels.image import Frame
+from surroundings import Surroundings
 
 POINTWISE, SQUARE = (1, 1), (3, 3)
+ROOM = Surroundings((2, 1, 3, 4))
+BESIDE = Surroundings(channels=(5, 18))
 
 
 @each_float_machine
@@ -106,29 +110,6 @@ def test_small_and_large_panels_and_shared_columns(machine: Machine) -> None:
     )
 
 
-@each_float_machine
-def test_images_inside_larger_ones(machine: Machine) -> None:
-    """Only the input's own pixels and channels are read: all others are NaN. The frame is filled once."""
-    check(
-        machine,
-        [
-            FloatConvolution(
-                out, 5, 18, kernel, (stride, stride), inside=inside, frame=frame, residual=residual
-            )
-            for out in ((5, 3), (1, 1), (23, 31))
-            for kernel, inside in (
-                (POINTWISE, (1, 2, 0, 0)),
-                (POINTWISE, (0, 1, 3, 2)),
-                (SQUARE, (2, 1, 0, 0)),
-                (SQUARE, (1, 1, 2, 1)),
-            )
-            for stride in (1, 2)
-            for frame in ((0, 0, 0, 0), (1, 1, 1, 1), (0, 2, 3, 1))
-            for residual in (False, True)
-        ],
-    )
-
-
 @st.composite
 def convolutions(draw: st.DrawFn) -> FloatConvolution:
     def pair(*choices: int) -> tuple[int, int]:
@@ -146,8 +127,9 @@ def convolutions(draw: st.DrawFn) -> FloatConvolution:
         bias=draw(st.booleans()),
         residual=draw(st.booleans()),
         clamp=draw(st.sampled_from(((-INFINITY, INFINITY), (0.0, INFINITY), (0.0, 2.0)))),
-        inside=(*pair(0, 1, 2), 0, 0),
-        frame=(*pair(0, 1), *pair(0, 1)),
+        around_input=draw(st.sampled_from((Surroundings(), ROOM, BESIDE))),
+        around_output=ROOM,
+        frame=Frame(*pair(0, 1), *pair(0, 1)),
         seed=draw(st.integers(0, 2**32)),
     )
 

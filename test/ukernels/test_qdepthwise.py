@@ -31,7 +31,7 @@ def test_every_number_of_channels(machine: Machine) -> None:
 def test_every_number_of_pixels(machine: Machine) -> None:
     """Up to several workgroups."""
     sizes = [*((n, 1) for n in range(1, 26)), *((1, n) for n in range(1, 26)), (57, 3), (14, 14), (112, 5)]
-    check(machine, [replace(SAME, out=out, channels=c, seed=sum(out)) for out in sizes for c in (7, 24)])
+    check(machine, [replace(SAME, out=out, channels=c, seed=sum(out)) for out in sizes for c in (7, 32, 64)])
 
 
 @each_machine
@@ -40,7 +40,7 @@ def test_every_window(machine: Machine) -> None:
         machine,
         [
             Convolution((4, 5), c, 0, kernel, strides, dilations, padding, weight_bits=8, seed=c)
-            for c in (5, 16, 33)
+            for c in (5, 16, 32, 33, 64)
             for kernel in ((1, 1), (3, 3), (5, 5), (1, 7), (7, 1), (7, 7), (2, 3), (2, 2))
             for strides in ((1, 1), (2, 2), (1, 2), (3, 1))
             for dilations in ((1, 1), (2, 1), (1, 2), (2, 2))
@@ -54,7 +54,7 @@ def test_every_window(machine: Machine) -> None:
 def test_every_width_at_the_extremes(machine: Machine, fill: Fill) -> None:
     cases = [
         Convolution((4, 3), c, 0, kernel, weight_bits=bits, input_bits=input_bits, seed=bits)
-        for c in (3, 40)
+        for c in (3, 32, 72)
         for kernel in ((3, 3), (5, 5), (7, 7), (1, 2))
         for bits in range(2, 9)
         for input_bits in (8, 7, 4)
@@ -72,7 +72,7 @@ def test_every_epilogue(machine: Machine, stored: bool, residual: bool) -> None:
         machine,
         [
             replace(base, channels=c, output_bits=bits, clamp=clamp, seed=bits)
-            for c in (13, 32)
+            for c in (13, 32, 64)
             for bits in (8, 7, 4)
             for clamp in clamps
         ],
@@ -86,7 +86,7 @@ def convolutions(draw: st.DrawFn) -> Convolution:
 
     case = Convolution(
         out=pair(1, 2, 3, 5, 8, 13, 30),
-        channels=draw(st.integers(1, 100)),
+        channels=draw(st.one_of(st.integers(1, 150), st.sampled_from((32, 64)))),
         filters=0,
         kernel=pair(1, 2, 3, 5, 7),
         strides=pair(1, 2, 3),

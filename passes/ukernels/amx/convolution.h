@@ -62,12 +62,17 @@ INLINE void set_strip(const Convolution *c, Strip *s, i64 tile, i64 group, i64 p
   s->operands = c->input + c->in.offset + line * c->in.step_y + start * c->in.step_x + group * p[QCONV_group_bytes];
   s->stride = c->in.step_x;
   if (p[QCONV_copied]) gather(c, s, start, group, c->gathered + place * p[QCONV_tile_rows] * p[QCONV_depth]);
-  i64 y = line + start / width, x = start % width;
+  const i64 y = line + start / width, rows = p[QCONV_tile_rows], kept = p[QCONV_out_width];
+  const i32 to_x = (i32)c->result.step_x, to_y = (i32)(c->result.step_y - width * c->result.step_x);
+  const i32 by_x = (i32)c->other.step_x, by_y = (i32)(c->other.step_y - width * c->other.step_x);
+  i64 x = start % width;
+  i32 out = (i32)(c->result.offset + y * c->result.step_y + x * c->result.step_x);
+  i32 residual = (i32)(c->other.offset + y * c->other.step_y + x * c->other.step_x);
   for (i64 i = 0; i < ROWS; i++) {
-    const int kept = i < p[QCONV_tile_rows] && x < p[QCONV_out_width];
-    s->outs[i] = kept ? (i32)(c->result.offset + y * c->result.step_y + x * c->result.step_x) : -1;
-    s->residuals[i] = kept ? (i32)(c->other.offset + y * c->other.step_y + x * c->other.step_x) : 0;
-    if (++x == width) x = 0, y++;
+    s->outs[i] = i < rows && x < kept ? out : -1;
+    s->residuals[i] = i < rows && x < kept ? residual : 0;
+    out += to_x, residual += by_x;
+    if (++x == width) x = 0, out += to_y, residual += by_y;
   }
 }
 

@@ -33,12 +33,12 @@ INLINE void open_tiles(i64 rows, i64 chunk) {
 }
 
 // One chunk, two by two.
-INLINE void step_square(const u8 *const *a, i64 at, i64 stride, const s8 *w, i64 panel, const int rows, const int columns) {
-  _tile_loadd(6, w, 64);
+INLINE void step_square(const u8 *const *a, i64 at, i64 stride, const s8 *const *w, const int rows, const int columns) {
+  _tile_loadd(6, w[0], 64);
   _tile_loadd(4, a[0] + at, stride);
   _tile_dpbusd(0, 4, 6);
   if (columns > 1) {
-    _tile_loadd(7, w + panel, 64);
+    _tile_loadd(7, w[1], 64);
     _tile_dpbusd(1, 4, 7);
   }
   if (rows > 1) {
@@ -81,22 +81,37 @@ INLINE void fetch(const s8 *from, i64 bytes) {
   for (i64 i = 0; i < bytes; i += 64) _mm_prefetch(from + i, _MM_HINT_T1);
 }
 
-INLINE void multiply(Convolution *c, const s8 *w, int cold, const int rows, const int columns) {
+// 32 bytes are 64 weights plus 8: the first 32 in the low nibbles, the others in the high ones.
+INLINE void unpack_nibbles(s8 *to, const s8 *from, i64 weights) {
+  const __m512i mask = _mm512_set1_epi8(15), middle = _mm512_set1_epi8(8);
+  for (i64 i = 0; i < weights; i += 64, from += 32) {
+    const __m256i low = _mm256_loadu_si256((const __m256i *)from), high = _mm256_srli_epi16(low, 4);
+    const __m512i both = _mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1);
+    _mm512_storeu_si512(to + i, _mm512_sub_epi8(_mm512_and_si512(both, mask), middle));
+  }
+}
+
+INLINE void multiply(Convolution *c, const s8 *panel, int cold, const int rows, const int columns) {
   const i32 *p = c->params;
   const Strip *s = c->strips[c->current];
   const u8 *a[STRIPS];
   for (int i = 0; i < rows; i++) a[i] = s[i].operands;
-  const i64 chunk = p[QCONV_chunk], chunks = p[QCONV_depth] / chunk, panel = 16 * (i64)p[QCONV_depth], stride = s[0].stride;
-  const int joined = p[QCONV_copied], each = (int)((c->pending.count + chunks - 1) / chunks);
+  const i64 chunk = p[QCONV_chunk], chunks = p[QCONV_depth] / chunk, stride = s[0].stride;
+  const int joined = p[QCONV_copied], nibbles = p[QCONV_nibbles], each = (int)((c->pending.count + chunks - 1) / chunks);
+  const i64 bytes = chunk * (nibbles ? 8 : 16);
+  s8 unpacked[2][2][1024] __attribute__((aligned(64)));
   _tile_zero(0), _tile_zero(1), _tile_zero(2), _tile_zero(3);
-  for (i64 k = 0; k < chunks; k++, w += chunk * 16) {
-    if (cold)
-      for (int j = 0; j < columns; j++) fetch(w + j * panel + AHEAD, chunk * 16);
+  for (i64 k = 0; k < chunks; k++, panel += bytes) {
+    const s8 *w[2] = {panel, panel + p[QCONV_panel_bytes]};
+    for (int j = 0; j < columns; j++) {
+      if (cold) fetch(w[j] + AHEAD, bytes);
+      if (nibbles) unpack_nibbles(unpacked[k & 1][j], w[j], chunk * 16), w[j] = unpacked[k & 1][j];
+    }
     const i64 at = joined ? k * chunk : c->segments[2 * k];
     if (rows > 2)
-      step_tall(a, at, stride, w, rows);
+      step_tall(a, at, stride, w[0], rows);
     else
-      step_square(a, at, stride, w, panel, rows, columns);
+      step_square(a, at, stride, w, rows, columns);
     for (int i = 0; i < each && c->pending.next < c->pending.count; i++) finish_tile(c);
   }
   finish_rest(c);
@@ -106,7 +121,7 @@ INLINE void multiply(Convolution *c, const s8 *w, int cold, const int rows, cons
 // `cold`: these weights are read for the first time.
 OUTLINE void do_tiles(Convolution *c, int rows, i64 column, int columns, int cold) {
   const i32 *p = c->params;
-  const s8 *w = (const s8 *)p + p[QCONV_weight_offset] + column * 16 * (i64)p[QCONV_depth];
+  const s8 *w = (const s8 *)p + p[QCONV_weight_offset] + column * (i64)p[QCONV_panel_bytes];
   if (rows == 4)
     multiply(c, w, cold, 4, 1);
   else if (rows == 3)

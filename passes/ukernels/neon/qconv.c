@@ -10,37 +10,46 @@
 #include "../common.h"
 #include "../qconv_params.h"
 
-// Four operands of a row, less 128, in both words. The integer unit flips their signs, beside the multiplier.
-INLINE int8x8_t broadcast(const u8 *p) {
+// Four operands of a row, less 128. The integer unit flips their signs, beside the multiplier.
+INLINE uint32_t word_at(const u8 *p) {
   uint32_t word;
   __builtin_memcpy(&word, p, 4);
-  return vreinterpret_s8_u32(vdup_n_u32(word ^ 0x80808080));
+  return word ^ 0x80808080;
 }
 
+// One step. The next one's operands are on their way meanwhile, because small cores wait for what is not there yet.
+#define STEP(product)                                                   \
+  {                                                                     \
+    int8x8_t v[4];                                                      \
+    for (int j = 0; j < 4; j++) v[j] = vld1_s8(w + 8 * j);              \
+    k = k < last ? k + 4 : last, w += 64;                               \
+    for (int i = 0; i < rows; i++) {                                    \
+      const int8x8_t x = vreinterpret_s8_u32(vdup_n_u32(words[i]));     \
+      words[i] = word_at(operands[i] + k);                              \
+      for (int j = 0; j < 4; j++) lanes[i][j] = product;                \
+    }                                                                   \
+  }
+
 // Eight columns of the tile: three rows of them, with lanes and sums, are what the registers hold.
-INLINE void multiply_half(const int rows, const u8 *const *operands, const i32 *start, const s8 *w, const u8 *schedule,
+INLINE void multiply_half(const int rows, const u8 *const *from, const i32 *start, const s8 *w, const u8 *schedule,
                           const i32 *segment, const i32 *end, i32 *sums) {
+  const u8 *operands[TILE_ROWS];
   int32x4_t total[TILE_ROWS][4];
-  for (int i = 0; i < rows; i++)
+  for (int i = 0; i < rows; i++) {
+    operands[i] = from[i];
     for (int j = 0; j < 4; j++) total[i][j] = vdupq_n_s32(0);
+  }
   for (; segment != end; segment += 2) {
-    const u8 *a[TILE_ROWS];
-    for (int i = 0; i < rows; i++) a[i] = operands[i] + segment[0];
+    i64 k = segment[0];
+    const i64 last = k + segment[1] - 4;
+    uint32_t words[TILE_ROWS];
+    for (int i = 0; i < rows; i++) words[i] = word_at(operands[i] + k);
     int groups = schedule[0] | schedule[1] << 8;
     for (schedule += 2; groups; groups--) {
       int16x8_t lanes[TILE_ROWS][4];
-      for (int i = 0; i < rows; i++, a[i - 1] += 4) {
-        const int8x8_t x = broadcast(a[i]);
-        for (int j = 0; j < 4; j++) lanes[i][j] = vmull_s8(x, vld1_s8(w + 8 * j));
-      }
-      w += 64;
+      STEP(vmull_s8(x, v[j]))
 #pragma clang loop unroll(disable)
-      for (int left = *schedule++ - 1; left; left--, w += 64) {
-        for (int i = 0; i < rows; i++, a[i - 1] += 4) {
-          const int8x8_t x = broadcast(a[i]);
-          for (int j = 0; j < 4; j++) lanes[i][j] = vmlal_s8(lanes[i][j], x, vld1_s8(w + 8 * j));
-        }
-      }
+      for (int left = *schedule++ - 1; left; left--) STEP(vmlal_s8(lanes[i][j], x, v[j]))
       for (int i = 0; i < rows; i++)
         for (int j = 0; j < 4; j++) total[i][j] = vpadalq_s16(total[i][j], lanes[i][j]);
     }

@@ -19,6 +19,7 @@ from quantune.passes.name_layers import NameLayers
 from quantune.passes.propagate_qdq import PropagateQdq
 from quantune.passes.prove_accumulators import ProveAccumulators
 from quantune.passes.select_kernels import SelectKernels
+from quantune.passes.space_to_depth import SpaceToDepth
 from quantune.passes.strip_annotations import StripAnnotations
 from quantune.plan.schema import Plan
 
@@ -48,6 +49,7 @@ def quantize(plan: Plan, kernels: KernelTarget = NO_KERNELS) -> tuple[Pass, ...]
         InsertQdq(),  # every edge of every integer layer gets a quantize/dequantize pair …
         PropagateQdq(),  # … padding, pooling and reshapes move to the integer side of theirs …
         CancelQdq(),  # … and pairs that meet vanish; what is left is counted
+        SpaceToDepth(kernels),  # a first convolution over 3 channels gets longer runs of operands
         ProveAccumulators(kernels),  # how long 16-bit sums are safe, from the weights …
         SelectKernels(kernels),  # what our microkernels do best …
         LowerToInteger(),  # … and the rest: i8 in, i32 sums, one fused epilogue

@@ -113,6 +113,7 @@ def command(
 
 def _check(asked: _Asked, subjects: Sequence[str], folders: Sequence[bool]) -> None:
     """Raises QuantuneError for what would only fail after minutes of compiling."""
+    from quantune import targets
     from quantune.job.folder import load_options
 
     if all(folders):
@@ -122,14 +123,19 @@ def _check(asked: _Asked, subjects: Sequence[str], folders: Sequence[bool]) -> N
         ):
             if given:
                 raise QuantuneError(f"{option} is for models; an output folder has its own: leave it out")
-    targets = {
+    wanted = {
         load_options(Path(subject)).target if folder else asked.target
         for subject, folder in zip(subjects, folders, strict=True)
     }
-    if "openvino" in asked.peers and len(targets) > 1:
+    for name in sorted(wanted):
+        if not targets.get(name).runs_here:
+            raise QuantuneError(
+                f"cannot benchmark {name} modules on this machine; run it there, or use --target host"
+            )
+    if "openvino" in asked.peers and len(wanted) > 1:
         raise QuantuneError(
-            f"OpenVINO can be limited to one instruction set in a run, not to those of {', '.join(targets)}: "
-            "run one `quantune bench` for each target"
+            "OpenVINO can be limited to one instruction set in a run, not to those of "
+            f"{' and '.join(sorted(wanted))}: run one `quantune bench` for each target"
         )
     for subject in subjects:
         if asked.peers and subject.endswith((".mlir", ".mlirbc")):

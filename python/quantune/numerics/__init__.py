@@ -10,8 +10,10 @@ from quantune.numerics.epilogue import (
     average_epilogue,
     clamp_bounds,
     contraction_epilogue,
+    quantize_epilogue,
     requantize,
     requantize_constants,
+    requantize_epilogue,
 )
 from quantune.numerics.fma import fma
 from quantune.numerics.weights import layer_weights, quantize_weights, snap_scale, weight_scales
@@ -27,9 +29,11 @@ __all__ = [
     "layer_weights",
     "quantization_from_range",
     "quantize",
+    "quantize_epilogue",
     "quantize_weights",
     "requantize",
     "requantize_constants",
+    "requantize_epilogue",
     "snap_scale",
     "weight_scales",
 ]

@@ -135,6 +135,19 @@ def average_epilogue(
     return Epilogue(_one(m), _one(zero - m * count * input.zero_point), None, low, high, output)
 
 
+def quantize_epilogue(output: Quantization) -> Epilogue:
+    """Real values to stored ones: `apply(x)` is `quantize(x, output)`."""
+    return Epilogue(
+        _one(1.0 / output.scale), _one(output.zero_point), None, *clamp_bounds(NO_CLAMP, output), output
+    )
+
+
+def requantize_epilogue(source: Quantization, output: Quantization) -> Epilogue:
+    """Stored values of one quantization to another's: `apply(q)` is `requantize(q, source, output)`."""
+    multiplier, offset = (np.array([constant]) for constant in requantize_constants(source, output))
+    return Epilogue(multiplier, offset, None, *clamp_bounds(NO_CLAMP, output), output)
+
+
 def requantize_constants(source: Quantization, target: Quantization) -> tuple[np.float32, np.float32]:
     """(m, b) with target_q = clamp(rint(fma(f32(source_q), m, b)), 0, maximum)."""
     m = source.scale / target.scale

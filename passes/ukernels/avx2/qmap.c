@@ -1,0 +1,3 @@
+// Elementwise arithmetic for AVX2.
+#define SYMBOL(name) quantune_##name##_avx2
+#include "../qmap.h"

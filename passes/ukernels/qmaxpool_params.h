@@ -1,0 +1,29 @@
+// The parameters of maximum pooling of u8 pixels, as qconv_params.h has them for convolutions. The input is padded already.
+#ifndef QUANTUNE_QMAXPOOL_PARAMS_H_
+#define QUANTUNE_QMAXPOOL_PARAMS_H_
+
+#define QMAXPOOL_FIELDS(FIELD)                                                                                                     \
+  FIELD(height)        /* rows of the result */                                                                                    \
+  FIELD(width)         /* its columns */                                                                                           \
+  FIELD(channels)                                                                                                                  \
+  FIELD(in_offset)     /* the first output pixel's window */                                                                       \
+  FIELD(in_step_x)     /* from one output pixel's window to the next's */                                                          \
+  FIELD(in_step_y)     /* from one output row's windows to the next's */                                                           \
+  FIELD(window_height)                                                                                                             \
+  FIELD(window_width)                                                                                                              \
+  FIELD(column_step)   /* from one tap to the next in its row */                                                                   \
+  FIELD(row_step)      /* from one tap to the next in its column */                                                                \
+  FIELD(block_height)  /* rows of the result a workgroup does */                                                                   \
+  FIELD(out_offset)    /* the first pixel of the result */                                                                         \
+  FIELD(out_step_x)                                                                                                                \
+  FIELD(out_step_y)                                                                                                                \
+  FIELD(frame_top)     /* pixels round the result that are set to frame_fill */                                                    \
+  FIELD(frame_left)                                                                                                                \
+  FIELD(frame_bottom)                                                                                                              \
+  FIELD(frame_right)                                                                                                               \
+  FIELD(frame_fill)    /* a byte */
+
+#define QMAXPOOL_ENUM(name) QMAXPOOL_##name,
+enum { QMAXPOOL_FIELDS(QMAXPOOL_ENUM) QMAXPOOL_COUNT };
+
+#endif
