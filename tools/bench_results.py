@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import bench_plot
+from quantune.backend.disturbance import TOLERABLE
 from quantune.errors import QuantuneError
 from quantune.files import read_json, write_atomic, write_json
 from quantune.report import text
@@ -137,7 +138,8 @@ def _latency(row: dict[str, Any] | None) -> str:
     if row is None:
         return text.NONE
     digits = 2 if row["latency_ms"] < 100 else 1
-    return f"{row['latency_ms']:.{digits}f} ±{row['spread_ms'] / 2:.{digits}f}"
+    mark = " (disturbed)" if row["disturbed"] > TOLERABLE else ""
+    return f"{row['latency_ms']:.{digits}f} ±{row['spread_ms'] / 2:.{digits}f}{mark}"
 
 
 def _table(headings: Sequence[str], lines: Sequence[Sequence[str]]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 import threading
 import time
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ import numpy as np
 import pytest
 
 from quantune import targets
-from quantune.backend import benchmark, compiler, dispatches, emulation, signature
+from quantune.backend import benchmark, compiler, dispatches, disturbance, emulation, signature
 from quantune.backend.contender import CompiledModule, Ready
 from quantune.backend.runner import EmulatedArmRunner, HostRunner, Runner
 from quantune.errors import QuantuneError
@@ -414,6 +415,28 @@ def test_a_contender_that_fails_is_named() -> None:
 
     with pytest.raises(QuantuneError, match=r"^paper A of toy failed while running: out of paper$"):
         benchmark.benchmark([Broken("A", [])])
+
+
+def test_waiting_for_a_busy_core_is_noticed() -> None:
+    """Two processes on one core: each waits about half the time."""
+    if not disturbance.TASKS.exists() or disturbance.waited_seconds() == 0.0:
+        pytest.skip("this kernel keeps no statistics of waiting")
+    allowed = os.sched_getaffinity(0)
+    core = {min(allowed)}
+    spin = [sys.executable, "-c", "while True: pass"]
+    os.sched_setaffinity(0, core)
+    rival = subprocess.Popen(spin)
+    try:
+        before, until = disturbance.waited_seconds(), time.perf_counter() + 0.5
+        while time.perf_counter() < until:
+            pass
+        assert disturbance.waited_seconds() - before > 0.1
+    finally:
+        rival.kill()
+        rival.wait()
+        os.sched_setaffinity(0, allowed)
+    assert disturbance.warning([0.0, 0.01]) is None
+    assert "up to 40% of the time" in (disturbance.warning([0.0, 0.4]) or "")
 
 
 def test_the_next_turn_waits_for_spinning_threads() -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from quantune.backend.contender import Contender, Ready
+from quantune.backend.disturbance import waited_seconds, warning
 from quantune.errors import QuantuneError
 from quantune.progress import Progress, Silent
 from quantune.targets import cpu
@@ -33,7 +34,8 @@ LONGEST_SPIN = 100  # naps
 class BenchRow:
     """Milliseconds a call: median, interquartile range and minimum over all calls; and the module's size.
 
-    `settings`: what the system was told that its figures depend on.
+    `disturbed`: the share of its time that it waited for cores which others used. `settings`: what the system
+    was told that its figures depend on.
     """
 
     model: str
@@ -44,6 +46,7 @@ class BenchRow:
     spread_ms: float
     minimum_ms: float
     size_bytes: int
+    disturbed: float = 0.0
     settings: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -55,6 +58,7 @@ class _Timed:
     ready: Ready
     typical: float = 0.0
     seconds: list[float] = field(default_factory=list)
+    waited: float = 0.0
 
     def call(self) -> float:
         started = time.perf_counter()
@@ -65,7 +69,9 @@ class _Timed:
         _settle()
         if self.typical < TURN_SECONDS:
             self.call()
+        before = waited_seconds()
         turn = [self.call() for _ in range(max(1, int(TURN_SECONDS / self.typical)))]
+        self.waited += max(0.0, waited_seconds() - before)
         self.seconds += turn
         self.typical = min(self.typical, *turn)  # the calls that loading made may have been disturbed
 
@@ -80,6 +86,7 @@ class _Timed:
             spread_ms=high - low,
             minimum_ms=min(self.seconds) * 1e3,
             size_bytes=self.contender.size_bytes,
+            disturbed=round(self.waited / (threads * sum(self.seconds)), 4),
             settings=dict(self.ready.settings),
         )
 
@@ -106,6 +113,8 @@ def benchmark(
             rows += _measure(contenders, count, rounds, budget_seconds, listener)
         finally:
             listener.finish()
+    if said := warning([row.disturbed for row in rows]):
+        listener.note(f"warning: {said}")
     return rows
 
 
