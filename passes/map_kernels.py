@@ -6,12 +6,15 @@ from iree.compiler import ir
 
 from quantune.ir import build, quant, values
 from quantune.numerics.epilogue import Epilogue, add_epilogue, quantize_epilogue, requantize_epilogue
+from quantune.passes.image_views import border_of
 from quantune.passes.integer_group import IntegerGroup
 from quantune.passes.kernel_dispatch import Kernels
-from quantune.passes.ukernels.image import Placement
-from quantune.passes.ukernels.pack_map import Pixels, pack_map
+from quantune.passes.ukernels.image import Frame, Placement
+from quantune.passes.ukernels.pack_map import Pixels, fits_squares, pack_map
 
 TO_PIXELS = [0, 2, 3, 1]
+TO_SQUARES = [0, 1, 3, 2, 4, 5]
+NO_FRAME = Frame()
 
 
 def add(name: str, group: IntegerGroup, kernels: Kernels) -> str:
@@ -56,10 +59,58 @@ def _cast(op: ir.Operation, kernels: Kernels) -> bool:
     else:
         return False  # whatever computes it quantizes as it goes
     name = values.layer_of(op) or "quantize"
+    if (squares := _squares(result, pixels)) is not None:
+        value, frame = squares
+        value.replace_all_uses_with(_squares_request(name, pixels, source, value, frame, epilogue, kernels))
+        return True  # nothing reads the cast any more
     stored = _request(name, pixels, source, None, epilogue, kernels)
     result.replace_all_uses_with(quant.from_storage(stored, values.element_type(result)))
     op.erase()
     return True
+
+
+def _squares(quantized: ir.Value, pixels: Pixels) -> tuple[ir.Value, Frame] | None:
+    """(value, frame): what is read of an image if it is only its squares, as space-to-depth has them."""
+    stored = _only_reader(quantized, quant.STORAGE)
+    image = None if stored is None else stored.results[0]
+    pad = None if image is None else _only_reader(image, "tensor.pad")
+    frame = NO_FRAME if pad is None else border_of(pad)
+    split = (
+        None
+        if image is None
+        else _only_reader(image if pad is None else pad.results[0], "tensor.expand_shape")
+    )
+    turned = None if split is None else _only_reader(split.results[0], "linalg.transpose")
+    if frame is None or turned is None or values.integers(turned.attributes["permutation"]) != TO_SQUARES:
+        return None
+    joined = _only_reader(turned.results[0], "tensor.collapse_shape")
+    if joined is None or not fits_squares(pixels, frame):
+        return None
+    height, width = (frame.top + pixels.height + frame.bottom, frame.left + pixels.width + frame.right)
+    wanted = (1, height // 2, width // 2, 4 * pixels.channels)
+    return (joined.results[0], frame) if values.shape(joined.results[0]) == wanted else None
+
+
+def _only_reader(value: ir.Value, name: str) -> ir.Operation | None:
+    readers = values.users(value)
+    return readers[0] if len(readers) == 1 and readers[0].name == name else None
+
+
+def _squares_request(
+    name: str,
+    pixels: Pixels,
+    image: ir.Value,
+    squares: ir.Value,
+    frame: Frame,
+    epilogue: Epilogue,
+    kernels: Kernels,
+) -> ir.Value:
+    def pack(where: Placement) -> tuple[bytes, tuple[int, int]]:
+        return pack_map(pixels, epilogue, where, squares=frame)
+
+    return kernels.request(
+        name, "qmap", image, None, squares.type, pack, reads_views=not pixels.planes, writes_views=False
+    )
 
 
 def _planes(value: ir.Value) -> ir.Value | None:

@@ -5,6 +5,8 @@
 #include "qmap_params.h"
 
 #define LANES 16
+// Of a framed row, while it is made into squares; IREE's executables may use 32 KiB of stack.
+#define ROW_BYTES 4096
 
 typedef struct {
   const i32 *params;
@@ -124,6 +126,33 @@ INLINE void map_row(const Map *m, const u8 *in, const u8 *residual, u8 *out) {
             dense ? width * channels : channels);
 }
 
+// A row of the framed image, side by side.
+INLINE void map_framed_row(const Map *m, const u8 *in, const Frame *f, i64 y, u8 *row) {
+  const i64 whole = f->left + f->width + f->right, left = f->left * f->bytes;
+  if (y < 0 || y >= f->height) return fill_bytes(row, f->fill, whole * f->bytes);
+  fill_bytes(row, f->fill, left);
+  map_row(m, in + y * m->params[QMAP_in_step_y], 0, row + left);
+  fill_bytes(row + left + f->width * f->bytes, f->fill, f->right * f->bytes);
+}
+
+// A row of squares: two pixels of the upper row and two of the lower one take turns. Eight bytes are copied of 2 to 8, the next copy mends
+// what follows; the last two squares are copied exactly.
+INLINE void map_squares(const Map *m, const u8 *in, const Frame *f, i64 y, u8 *out) {
+  u8 upper[ROW_BYTES], lower[ROW_BYTES];
+  const i64 piece = 2 * f->bytes, squares = (f->left + f->width + f->right) / 2;
+  map_framed_row(m, in, f, 2 * y - f->top, upper);
+  map_framed_row(m, in, f, 2 * y + 1 - f->top, lower);
+  i64 x = 0;
+  for (; x + 2 < squares; x++, out += 2 * piece) {
+    __builtin_memcpy(out, upper + x * piece, 8);
+    __builtin_memcpy(out + piece, lower + x * piece, 8);
+  }
+  for (; x < squares; x++, out += 2 * piece) {
+    copy_bytes(out, upper + x * piece, piece);
+    copy_bytes(out + piece, lower + x * piece, piece);
+  }
+}
+
 INLINE void map(const u8 *in, const u8 *residual, const u8 *blob, u8 *out, i64 group) {
   const i32 *p = (const i32 *)blob;
   const Map m = {p, as_f32(p[QMAP_multiplier]), as_f32(p[QMAP_offset]), as_f32(p[QMAP_residual_multiplier]), as_f32(p[QMAP_low]),
@@ -131,11 +160,17 @@ INLINE void map(const u8 *in, const u8 *residual, const u8 *blob, u8 *out, i64 g
   const Image result = {p[QMAP_out_offset], p[QMAP_out_step_x], p[QMAP_out_step_y]};
   const Frame frame = {p[QMAP_frame_top], p[QMAP_frame_left], p[QMAP_frame_bottom], p[QMAP_frame_right], p[QMAP_height], p[QMAP_width],
                        p[QMAP_channels] * (m.out_f32 ? 4 : 1), (u8)p[QMAP_frame_fill]};
-  const i64 top = group * p[QMAP_block_height], bottom = smaller(top + p[QMAP_block_height], p[QMAP_height]);
-  fill_frame(out, &result, &frame, top, bottom);
+  const i64 rows = p[QMAP_squares] ? p[QMAP_squares] : p[QMAP_height];
+  const i64 top = group * p[QMAP_block_height], bottom = smaller(top + p[QMAP_block_height], rows);
+  in += p[QMAP_in_offset], out += result.offset;
+  if (p[QMAP_squares]) {
+    for (i64 y = top; y < bottom; y++) map_squares(&m, in, &frame, y, out + y * result.step_y);
+    return;
+  }
+  fill_frame(out - result.offset, &result, &frame, top, bottom);
   for (i64 y = top; y < bottom; y++)
-    map_row(&m, in + p[QMAP_in_offset] + y * p[QMAP_in_step_y],
-            residual ? residual + p[QMAP_residual_offset] + y * p[QMAP_residual_step_y] : 0, out + result.offset + y * result.step_y);
+    map_row(&m, in + y * p[QMAP_in_step_y], residual ? residual + p[QMAP_residual_offset] + y * p[QMAP_residual_step_y] : 0,
+            out + y * result.step_y);
 }
 
 void SYMBOL(qmap)(const u8 *input, const u8 *blob, u8 *out, i64 input_offset, i64 blob_offset, i64 out_offset, i64 x, i64 y) {

@@ -4,6 +4,7 @@
 //   v = fma(in, multiplier, offset), with a residual v = fma(residual, residual_multiplier, v); then clamp and round half to even, or f32
 //
 // The input is u8 or f32, an image of pixels or (f32 without a residual, u8 results) of planes, one a channel, as torch has it.
+// The result may be squares (without a residual, u8, at most 4 channels): the framed image, whose two by two pixels become one.
 #ifndef QUANTUNE_QMAP_PARAMS_H_
 #define QUANTUNE_QMAP_PARAMS_H_
 
@@ -18,7 +19,8 @@
   FIELD(in_f32)              /* 1: the input is f32, not u8 */                                                                     \
   FIELD(multiplier)          /* f32 */                                                                                             \
   FIELD(offset)              /* f32 */                                                                                             \
-  FIELD(block_height)        /* rows a workgroup does */                                                                           \
+  FIELD(squares)             /* rows of squares, 0: the result is an image of pixels */                                            \
+  FIELD(block_height)        /* rows a workgroup does, of pixels or of squares */                                                  \
   FIELD(out_offset)          /* the first pixel of the result */                                                                   \
   FIELD(out_step_x)                                                                                                                \
   FIELD(out_step_y)                                                                                                                \

@@ -30,6 +30,7 @@ class Map:
         size: height, width, channels.
         kind: "planes" and "real" quantize an image of planes or of pixels, "stored" requantizes, "add" adds.
         output_bits: 0 for results in f32.
+        squares: the framed result as squares of two by two pixels.
         border: pixels of the frame round the result.
         slack: channels that the input's pixels have beside those that are read.
     """
@@ -37,6 +38,7 @@ class Map:
     size: tuple[int, int, int]
     kind: str
     output_bits: int = 8
+    squares: bool = False
     border: tuple[int, int, int, int] = (0, 0, 0, 0)
     slack: int = 0
     clamp: tuple[float, float] = (-INFINITY, INFINITY)
@@ -76,9 +78,16 @@ def prepare(case: Map) -> tuple[Call, NDArray[Any]]:
     expected = epilogue.apply(used, other)
     top, left, bottom, right = case.border
     framed = np.pad(expected, ((top, bottom), (left, right), (0, 0)), constant_values=99)
+    where = _placement(case, epilogue)
     blob, workgroups = pack_map(
-        Pixels(*case.size, real, case.kind == "planes"), epilogue, _placement(case, epilogue)
+        Pixels(*case.size, real, case.kind == "planes"),
+        epilogue,
+        where,
+        squares=where.frame if case.squares else None,
     )
+    if case.squares:
+        split = framed.reshape(framed.shape[0] // 2, 2, framed.shape[1] // 2, 2, channels)
+        framed = np.ascontiguousarray(split.transpose(0, 2, 1, 3, 4))
     stored = np.ascontiguousarray(values.transpose(2, 0, 1)) if case.kind == "planes" else values
     inputs = (stored.tobytes(), *(() if other is None else (other.tobytes(),)), blob)
     return Call("qmap_residual" if case.kind == "add" else "qmap", inputs, framed.nbytes, workgroups), framed
@@ -153,6 +162,22 @@ def test_frames_and_channels_of_wider_pixels(machine: Machine) -> None:
 
 
 @each_machine
+def test_squares(machine: Machine) -> None:
+    borders = ((1, 1, 0, 0), (0, 0, 1, 1), (3, 3, 2, 2), (2, 0, 1, 3))
+    check(
+        machine,
+        [
+            Map((2 * rows - 1, 2 * width - 1, c), kind, squares=True, border=border, slack=slack, seed=width)
+            for rows, width in ((1, 1), (2, 9), (1, 17), (57, 31))
+            for c in (1, 2, 3, 4)
+            for kind in ("planes", "real", "stored")
+            for border in borders
+            for slack in ((0,) if kind == "planes" else (0, 5))
+        ],
+    )
+
+
+@each_machine
 @settings(deadline=None, max_examples=10)
 @given(
     st.lists(
@@ -161,7 +186,7 @@ def test_frames_and_channels_of_wider_pixels(machine: Machine) -> None:
             st.tuples(*[st.integers(1, 40)] * 3),
             st.sampled_from(("planes", "real", "stored", "add")),
             st.sampled_from((8, 7, 5)),
-            st.tuples(*[st.integers(0, 3)] * 4),
+            border=st.tuples(*[st.integers(0, 3)] * 4),
             seed=st.integers(0, 2**32),
         ),
         min_size=1,
