@@ -20,6 +20,7 @@ from quantune.backend.runner import HostRunner
 from quantune.cli import options
 from quantune.cli.main import run
 from quantune.cli.progress import Bars, Lines
+from quantune.costs.store import Cost, open_store
 from quantune.errors import QuantuneError
 from quantune.ingress.load import load_model
 from quantune.job import metrics
@@ -28,6 +29,7 @@ from quantune.job.imports import import_model
 from quantune.plan.cost import MEASURED
 from quantune.plan.schema import read_plan_json
 from quantune.progress import Silent
+from quantune.targets import get
 
 NET = """
 from torch import nn
@@ -281,7 +283,14 @@ def test_doctor(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
 
     found = call("doctor")
     assert found["missing"] == [] and found["cpu"]["cores"] >= 1
-    assert {target["name"] for target in found["targets"]} >= {"host", "cortex-a72"}
+    targets = {target["name"]: target for target in found["targets"]}
+    assert targets.keys() >= {"host", "cortex-a72"}
+    store = open_store(get("host"))
+    store.costs = {"add 4x4x8 1x1 8": {"a8": Cost(1.0, 0)}}
+    store.save()
+    measured = {target["name"]: target["measured_shapes"] for target in call("doctor")["targets"]}
+    assert (measured["host"], measured["cortex-a72"]) == (1, 0)
+    store.path.unlink()
     assert all(check["how"] for check in found["checks"] if check["status"] != "ok")
     monkeypatch.setattr(doctor, "REQUIRED", ("no-such-package-here",))
     found = call("doctor", code=1)

@@ -190,13 +190,15 @@ def _memory() -> Check:
 
 def _targets() -> list[dict[str, Any]]:
     from quantune import targets
+    from quantune.costs.store import open_store
 
-    rows = []
+    rows: list[dict[str, Any]] = []
     for name in targets.names():
         try:
             target = targets.get(name)
         except QuantuneError as error:  # the host is neither x86-64 nor 64-bit Arm
-            rows.append({"name": name, "runs_here": False, "weight_bits": [], "description": str(error)})
+            row = {"name": name, "runs_here": False, "weight_bits": [], "measured_shapes": 0}
+            rows.append(row | {"description": str(error)})
             continue
         bits = list(target.weight_bits_menu)
         rows.append(
@@ -204,6 +206,7 @@ def _targets() -> list[dict[str, Any]]:
                 "name": name,
                 "runs_here": target.runs_here,
                 "weight_bits": bits,
+                "measured_shapes": len(open_store(target).costs) if target.runs_here else 0,
                 "description": target.description,
             }
         )
@@ -213,10 +216,14 @@ def _targets() -> list[dict[str, Any]]:
 def _target_table(rows: list[dict[str, Any]]) -> Any:
     from rich.table import Table
 
-    table = Table("target", "runs here", "weight bits", "what it is")
+    table = Table("target", "runs here", "weight bits", "prices", "what it is")
     for row in rows:
         bits = " ".join(map(str, row["weight_bits"]))
-        table.add_row(row["name"], "yes" if row["runs_here"] else "no", bits, row["description"])
+        shapes = row["measured_shapes"]
+        prices = (
+            f"{shapes} shapes measured" if shapes else "calibrate-target" if row["runs_here"] else "modelled"
+        )
+        table.add_row(row["name"], "yes" if row["runs_here"] else "no", bits, prices, row["description"])
     return table
 
 

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from quantune.backend import pipeline
 from quantune.backend.compiler import compile_module, kernel_target
 from quantune.backend.device import Loaded
-from quantune.costs.module import Function, Work, write
+from quantune.costs.functions import Function
+from quantune.costs.module import Work, write
 from quantune.costs.store import Cost
 from quantune.targets import Target
 

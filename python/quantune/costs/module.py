@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 from iree.compiler import ir
 from iree.compiler.dialects import arith, func
-from numpy.typing import NDArray
 
 from quantune.backend import pipeline
+from quantune.costs.functions import Function, retype, split_results
 from quantune.costs.operations import add_layer, argument_shapes
 from quantune.costs.shapes import Shape
 from quantune.graph.extract import extract
@@ -41,18 +39,6 @@ class Work:
 
 
 @dataclass(frozen=True)
-class Function:
-    """What does one work: its name in the module, and the constants that it takes after its inputs.
-
-    `constant_bytes`: everything that ships beside code: weights, scales, schedules.
-    """
-
-    name: str
-    constant_bytes: int
-    blobs: tuple[NDArray[np.int8], ...]
-
-
-@dataclass(frozen=True)
 class Written:
     """`source`: the module as bytecode; `functions`: one for every work; @nothing does nothing."""
 
@@ -73,7 +59,7 @@ def write(works: Sequence[Work], kernels: KernelTarget) -> Written:
         passes = pipeline.quantize(plan, kernels)
         at = 1 + next(i for i, step in enumerate(passes) if isinstance(step, CancelQdq))
         run(module, *passes[:at], _keep_stored(works), *passes[at:])
-        functions = _split(module, works)
+        functions = split_results(module, [work.shape.key for work in works])
         _add_nothing(module)
         return Written(to_bytecode(module), functions)
 
@@ -107,7 +93,7 @@ class KeepStored(Pass):
             if index not in self.results and quantized is not None:
                 with ir.InsertionPoint(end):
                     end.operands[index] = quant.storage(quantized)
-        _retype(function)
+        retype(function)
         return {}
 
 
@@ -128,7 +114,7 @@ def _add_main(module: ir.Module, works: Sequence[Work]) -> None:
                     result = build.reshape(result, [work.shape.elements])
             results.append(result)
         func.ReturnOp(results)
-    _retype(function.operation)
+    retype(function.operation)
 
 
 def _plan(graph: Graph, works: Sequence[Work]) -> Plan:
@@ -151,108 +137,6 @@ def _keep_stored(works: Sequence[Work]) -> KeepStored:
             results.add(index)
         position += len(argument_shapes(work.shape))
     return KeepStored(frozenset(arguments), frozenset(results))
-
-
-def _retype(function: ir.Operation) -> None:
-    block, end = values.body(function), values.terminator(function)
-    kind = ir.FunctionType.get([a.type for a in block.arguments], [v.type for v in end.operands])
-    function.attributes["function_type"] = ir.TypeAttr.get(kind)
-    if "arg_attrs" in function.attributes:
-        del function.attributes["arg_attrs"]
-
-
-def _split(module: ir.Module, works: Sequence[Work]) -> tuple[Function, ...]:
-    """@main with its many results → functions of one result each, equal ones only once."""
-    main = values.main_function(module)
-    found: list[Function] = []
-    known: dict[str, str] = {}
-    for index, work in enumerate(works):
-        with ir.InsertionPoint.at_block_begin(module.body):
-            copy = main.clone()
-        copy.attributes["sym_name"] = ir.StringAttr.get("f")
-        _keep_result(copy, index)
-        constant_bytes = _constant_bytes(copy)
-        blobs = _take_out_blobs(copy)
-        _retype(copy)
-        text = _text(copy, work, index) if constant_bytes == sum(b.nbytes for b in blobs) else str(index)
-        if text in known:
-            copy.erase()
-        else:
-            known[text] = f"f{len(known)}"
-            copy.attributes["sym_name"] = ir.StringAttr.get(known[text])
-        found.append(Function(known[text], constant_bytes, tuple(blobs)))
-    main.erase()
-    _remove_unused_kernels(module)
-    return tuple(found)
-
-
-def _text(function: ir.Operation, work: Work, index: int) -> str:
-    """Equal for works on one shape that dispatch one kernel; only the layer's name in its symbol differs."""
-    return f"{work.shape.key}: " + re.sub(rf"::@w{index}(?!\d)", "::@", function.get_asm())
-
-
-def _remove_unused_kernels(module: ir.Module) -> None:
-    """Exports that only the functions merged into others called; compiling them takes time."""
-    operations = [op.operation for op in module.body.operations]
-    used = "".join(op.get_asm(large_elements_limit=4) for op in operations if op.name == "func.func")
-    for executable in (op for op in operations if op.name == "stream.executable"):
-        for op in _inside(executable):
-            for symbol in _inside(op) if op.name == "builtin.module" else [op]:
-                name = symbol.attributes["sym_name"].value if "sym_name" in symbol.attributes else ""
-                declared = symbol.name == "func.func" and "sym_visibility" in symbol.attributes
-                if name and not declared and f"@{name}(" not in used:
-                    symbol.erase()
-
-
-def _inside(op: ir.Operation) -> list[ir.Operation]:
-    return [inner.operation for inner in op.regions[0].blocks[0].operations]
-
-
-def _keep_result(function: ir.Operation, index: int) -> None:
-    """Only result `index`, what it is made of, and the arguments that this reads."""
-    end = values.terminator(function)
-    with ir.InsertionPoint(end):
-        func.ReturnOp([end.operands[index]])
-    end.erase()
-    _remove_dead(function)
-    block = values.body(function)
-    for position in reversed(range(len(block.arguments))):
-        if not list(block.arguments[position].uses):
-            block.erase_argument(position)
-
-
-def _take_out_blobs(function: ir.Operation) -> list[NDArray[np.int8]]:
-    """The kernels' constants become arguments: half the compile time, and widths share their functions."""
-    block, found = values.body(function), []
-    for op in values.operations(function):
-        if op.name == "arith.constant" and all(
-            u.name == "flow.dispatch" for u in values.users(op.results[0])
-        ):
-            data = values.constant(op.results[0])
-            if data is not None and data.dtype == np.int8:
-                found.append(np.array(data))
-                argument = block.add_argument(op.results[0].type, ir.Location.unknown())
-                op.results[0].replace_all_uses_with(argument)
-                op.erase()
-    return found
-
-
-def _remove_dead(function: ir.Operation) -> None:
-    """Everything in these modules is free of side effects."""
-    for op in reversed(list(values.operations(function))[:-1]):
-        if not any(list(result.uses) for result in op.results):
-            op.erase()
-
-
-def _constant_bytes(function: ir.Operation) -> int:
-    total = 0
-    for op in values.operations(function):
-        if op.name == "arith.constant" and isinstance(op.results[0].type, ir.RankedTensorType):
-            kind = ir.RankedTensorType(op.results[0].type)
-            width = kind.element_type.width if hasattr(kind.element_type, "width") else 32
-            if not op.attributes["value"].is_splat:
-                total += int(np.prod(kind.shape)) * width // 8
-    return total
 
 
 def _add_nothing(module: ir.Module) -> None:

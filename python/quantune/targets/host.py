@@ -25,7 +25,7 @@ def detect(machine: cpu.Cpu) -> Target:
             native_vector_bytes=64 if has("avx512f") else 32 if has("avx2") else 16,
             # `vpdpbusd` makes plain int8 as fast as it gets. Without it,
             # products of narrower weights are summed in 16-bit lanes for longer before they must be widened.
-            weight_bits_menu=(8, 7, 6) if has("avx2") and not vnni else (8,),
+            weight_bits_menu=(8, 7, 6, 5, 4) if has("avx2") and not vnni else (8,),
             description=f"this machine: {machine.name}",
             avx2=has("avx2") and has("fma"),
             avx512=avx512,
