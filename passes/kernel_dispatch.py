@@ -13,7 +13,7 @@ from quantune.ir import build, values
 from quantune.passes.image_views import View, tensor_bytes, view_of
 from quantune.passes.kernel_call import KernelCall, Pack
 from quantune.passes.kernel_executable import EXECUTABLE, Entry, executable
-from quantune.passes.place_results import Home, find_homes, fold_casts
+from quantune.passes.place_results import Home, find_homes
 from quantune.passes.ukernels import bitcode
 from quantune.passes.ukernels.image import Placement
 from quantune.passes.ukernels.layouts import Layout, layout_of
@@ -76,10 +76,12 @@ class Kernels:
         return any(call.result == value for call in self.calls)
 
     def write(self, module: ir.Module) -> None:
-        """Replaces the requests, puts the executable into the module and names the one device it is for."""
+        """Replaces the requests, puts the executable into the module and names the one device it is for.
+
+        Storage casts must have been folded (`place_results.fold_casts`): they hide who reads what.
+        """
         if not self.calls:
             return
-        fold_casts(module)
         order = {op: index for index, op in enumerate(values.operations(values.main_function(module)))}
         self.calls.sort(key=lambda call: order[call.request])
         homes = find_homes(module, self.calls)

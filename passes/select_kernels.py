@@ -9,11 +9,12 @@ from iree.compiler import ir
 
 from quantune.graph.extract import anchor_of, layer_operations
 from quantune.ir import build, match, quant, values
-from quantune.passes import map_kernels, pooling_kernels
+from quantune.passes import channel_moves, map_kernels, pooling_kernels
 from quantune.passes.base import Pass, Report, tidy
 from quantune.passes.float_group import FloatGroup, float_group
 from quantune.passes.integer_group import IntegerGroup, geometry_of
 from quantune.passes.kernel_dispatch import Kernels, KernelTarget
+from quantune.passes.place_results import fold_casts
 from quantune.passes.prove_accumulators import flush_schedule
 from quantune.passes.ukernels.image import Placement
 from quantune.passes.ukernels.pack import pack_conv
@@ -65,6 +66,9 @@ class SelectKernels(Pass):
                 elif anchor.name in match.CONTRACTIONS and (group := float_group(ops, anchor)) is not None:
                     choices[name] = self._float(name, group, kernels)
         quantizations = map_kernels.casts(module, kernels)
+        fold_casts(module)
+        choices |= channel_moves.shuffles(module, kernels)
+        channel_moves.copies(module, kernels)
         kernels.write(module)
         tidy(module)
         chosen = sum(choice.startswith("kernel") for choice in choices.values())

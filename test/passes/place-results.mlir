@@ -148,17 +148,14 @@ func.func @concatenation(%q: tensor<1x4x5x4x!quant.uniform<u8:f32, 0.5:3>>) -> (
 
 // -----
 
-// A padding with another filler than what kernels read stays (a maximum's is not the zero point), as does a concatenation of something
-// that no kernel has made, and one of which a part is read before all is written.
+// A padding with another filler than what kernels read stays (a maximum's is not the zero point).
 
 // CHECK-LABEL: func.func @left_alone
 // CHECK: %[[A:.+]] = flow.dispatch @quantune_kernels::@a$qconv_avx2({{.*}}) : (tensor<1x4x5x4xi8>, {{.*}}) -> tensor<1x6x7x4xi8>
 // CHECK: %[[INSIDE:.+]] = tensor.extract_slice %[[A]]
 // CHECK: tensor.pad %[[INSIDE]]
-// CHECK: tensor.concat dim(3) %[[INSIDE]], %{{.+}} :
-// CHECK: %[[C:.+]] = flow.dispatch @quantune_kernels::@c$qconv_avx2(%[[A]], {{.*}}) : {{.*}} -> tensor<1x4x5x2xi8>
-// CHECK: tensor.concat dim(3) %[[INSIDE]], %[[C]]
-func.func @left_alone(%q: tensor<1x4x5x4x!quant.uniform<u8:f32, 0.5:3>>) -> (tensor<1x6x7x4xi8>, tensor<1x4x5x8xi8>, tensor<1x4x5x6xi8>, tensor<1x4x5x2x!quant.uniform<u8:f32, 0.5:3>>) {
+// CHECK: flow.dispatch @quantune_kernels::@c$qconv_avx2(%[[A]], {{.*}}) : {{.*}} -> tensor<1x4x5x2xi8>
+func.func @left_alone(%q: tensor<1x4x5x4x!quant.uniform<u8:f32, 0.5:3>>) -> (tensor<1x6x7x4xi8>, tensor<1x4x5x2x!quant.uniform<u8:f32, 0.5:3>>) {
   %zero = arith.constant 0.0 : f32
   %three = arith.constant 3 : i8
   %least = arith.constant 0 : i8
@@ -172,7 +169,6 @@ func.func @left_alone(%q: tensor<1x4x5x4x!quant.uniform<u8:f32, 0.5:3>>) -> (ten
       ins(%a.x, %a.dw : tensor<1x4x5x4xf32>, tensor<1x1x4x4xf32>) outs(%a.zero : tensor<1x4x5x4xf32>) -> tensor<1x4x5x4xf32>
   %qa = quant.qcast %a.y : tensor<1x4x5x4xf32> to tensor<1x4x5x4x!quant.uniform<u8:f32, 0.5:3>>
   %ba = quant.scast %qa : tensor<1x4x5x4x!quant.uniform<u8:f32, 0.5:3>> to tensor<1x4x5x4xi8>
-  %bq = quant.scast %q : tensor<1x4x5x4x!quant.uniform<u8:f32, 0.5:3>> to tensor<1x4x5x4xi8>
   %p = tensor.pad %ba low[0, 1, 1, 0] high[0, 1, 1, 0] {
   ^bb0(%i: index, %j: index, %k: index, %l: index):
     tensor.yield %least : i8
@@ -182,8 +178,67 @@ func.func @left_alone(%q: tensor<1x4x5x4x!quant.uniform<u8:f32, 0.5:3>>) -> (ten
     tensor.yield %three : i8
   } : tensor<1x4x5x4xi8> to tensor<1x6x7x4xi8>
   %qz = quant.scast %pz : tensor<1x6x7x4xi8> to tensor<1x6x7x4x!quant.uniform<u8:f32, 0.5:3>>
-  %both = tensor.concat dim(3) %ba, %bq : (tensor<1x4x5x4xi8>, tensor<1x4x5x4xi8>) -> tensor<1x4x5x8xi8>
-  %c.x = quant.dcast %qa : tensor<1x4x5x4x!quant.uniform<u8:f32, 0.5:3>> to tensor<1x4x5x4xf32>
+  %c.x = quant.dcast %qz : tensor<1x6x7x4x!quant.uniform<u8:f32, 0.5:3>> to tensor<1x6x7x4xf32>
+  %c.w = arith.constant dense<0.5> : tensor<3x3x4x2xf32>
+  %c.qw = quant.qcast %c.w : tensor<3x3x4x2xf32> to tensor<3x3x4x2x!quant.uniform<i8<-31:31>:f32:3, {0.25,0.25}>>
+  %c.dw = quant.dcast %c.qw : tensor<3x3x4x2x!quant.uniform<i8<-31:31>:f32:3, {0.25,0.25}>> to tensor<3x3x4x2xf32>
+  %c.e = tensor.empty() : tensor<1x4x5x2xf32>
+  %c.zero = linalg.fill ins(%zero : f32) outs(%c.e : tensor<1x4x5x2xf32>) -> tensor<1x4x5x2xf32>
+  %c.y = linalg.conv_2d_nhwc_hwcf {quantune.layer = "c", quantune.precision = "integer"}
+      ins(%c.x, %c.dw : tensor<1x6x7x4xf32>, tensor<3x3x4x2xf32>) outs(%c.zero : tensor<1x4x5x2xf32>) -> tensor<1x4x5x2xf32>
+  %qc = quant.qcast %c.y : tensor<1x4x5x2xf32> to tensor<1x4x5x2x!quant.uniform<u8:f32, 0.5:3>>
+  return %p, %qc : tensor<1x6x7x4xi8>, tensor<1x4x5x2x!quant.uniform<u8:f32, 0.5:3>>
+}
+
+// -----
+
+// A channel shuffle is one kernel that deals two runs of channels out in turn, half of them, straight into the next concatenation. What
+// else is concatenated and comes from elsewhere is copied there.
+
+// CHECK-LABEL: func.func @shuffled
+// CHECK-SAME: (%[[Q:.+]]: tensor<1x4x5x4x!quant
+// CHECK-DAG: %[[IMAGE:.+]] = quant.scast %[[Q]]
+// CHECK-DAG: %[[EMPTY:.+]] = tensor.empty() : tensor<1x4x5x8xi8>
+// CHECK: %[[ONE:.+]] = flow.dispatch @quantune_kernels::@a$qconv_avx2({{.*}}, %[[EMPTY]]) : {{.*}} -> %[[EMPTY]]
+// CHECK: %[[BOTH:.+]] = flow.dispatch @quantune_kernels::@b$qconv_avx2({{.*}}, %[[ONE]]) : {{.*}} -> %[[ONE]]
+// CHECK-NOT: linalg.transpose
+// CHECK: %[[NEXT:.+]] = tensor.empty() : tensor<1x4x5x10xi8>
+// CHECK: %[[HALF:.+]] = flow.dispatch @quantune_kernels::@shuffle$move_avx2(%[[BOTH]], %{{.+}}, %[[NEXT]]) : {{.*}} -> %[[NEXT]]
+// CHECK: %[[C:.+]] = flow.dispatch @quantune_kernels::@c$qconv_avx2(%[[IMAGE]], %{{.+}}, %[[HALF]]) : {{.*}} -> %[[HALF]]
+// CHECK: %[[ALL:.+]] = flow.dispatch @quantune_kernels::@tensor.concat$move_avx2(%[[IMAGE]], %{{.+}}, %[[C]]) : {{.*}} -> %[[C]]
+// CHECK: return %[[ALL]]
+func.func @shuffled(%q: tensor<1x4x5x4x!quant.uniform<u8:f32, 0.5:3>>) -> (tensor<1x4x5x10xi8>) {
+  %zero = arith.constant 0.0 : f32
+  %three = arith.constant 3 : i8
+  %least = arith.constant 0 : i8
+  %a.x = quant.dcast %q : tensor<1x4x5x4x!quant.uniform<u8:f32, 0.5:3>> to tensor<1x4x5x4xf32>
+  %a.w = arith.constant dense<0.5> : tensor<1x1x4x4xf32>
+  %a.qw = quant.qcast %a.w : tensor<1x1x4x4xf32> to tensor<1x1x4x4x!quant.uniform<i8<-31:31>:f32:3, {0.25,0.25,0.25,0.25}>>
+  %a.dw = quant.dcast %a.qw : tensor<1x1x4x4x!quant.uniform<i8<-31:31>:f32:3, {0.25,0.25,0.25,0.25}>> to tensor<1x1x4x4xf32>
+  %a.e = tensor.empty() : tensor<1x4x5x4xf32>
+  %a.zero = linalg.fill ins(%zero : f32) outs(%a.e : tensor<1x4x5x4xf32>) -> tensor<1x4x5x4xf32>
+  %a.y = linalg.conv_2d_nhwc_hwcf {quantune.layer = "a", quantune.precision = "integer"}
+      ins(%a.x, %a.dw : tensor<1x4x5x4xf32>, tensor<1x1x4x4xf32>) outs(%a.zero : tensor<1x4x5x4xf32>) -> tensor<1x4x5x4xf32>
+  %qa = quant.qcast %a.y : tensor<1x4x5x4xf32> to tensor<1x4x5x4x!quant.uniform<u8:f32, 0.5:3>>
+  %ba = quant.scast %qa : tensor<1x4x5x4x!quant.uniform<u8:f32, 0.5:3>> to tensor<1x4x5x4xi8>
+  %b.x = quant.dcast %q : tensor<1x4x5x4x!quant.uniform<u8:f32, 0.5:3>> to tensor<1x4x5x4xf32>
+  %b.w = arith.constant dense<0.5> : tensor<1x1x4x4xf32>
+  %b.qw = quant.qcast %b.w : tensor<1x1x4x4xf32> to tensor<1x1x4x4x!quant.uniform<i8<-31:31>:f32:3, {0.25,0.25,0.25,0.25}>>
+  %b.dw = quant.dcast %b.qw : tensor<1x1x4x4x!quant.uniform<i8<-31:31>:f32:3, {0.25,0.25,0.25,0.25}>> to tensor<1x1x4x4xf32>
+  %b.e = tensor.empty() : tensor<1x4x5x4xf32>
+  %b.zero = linalg.fill ins(%zero : f32) outs(%b.e : tensor<1x4x5x4xf32>) -> tensor<1x4x5x4xf32>
+  %b.y = linalg.conv_2d_nhwc_hwcf {quantune.layer = "b", quantune.precision = "integer"}
+      ins(%b.x, %b.dw : tensor<1x4x5x4xf32>, tensor<1x1x4x4xf32>) outs(%b.zero : tensor<1x4x5x4xf32>) -> tensor<1x4x5x4xf32>
+  %qb = quant.qcast %b.y : tensor<1x4x5x4xf32> to tensor<1x4x5x4x!quant.uniform<u8:f32, 0.5:3>>
+  %bb = quant.scast %qb : tensor<1x4x5x4x!quant.uniform<u8:f32, 0.5:3>> to tensor<1x4x5x4xi8>
+  %bq = quant.scast %q : tensor<1x4x5x4x!quant.uniform<u8:f32, 0.5:3>> to tensor<1x4x5x4xi8>
+  %both = tensor.concat dim(3) %ba, %bb : (tensor<1x4x5x4xi8>, tensor<1x4x5x4xi8>) -> tensor<1x4x5x8xi8>
+  %split = tensor.expand_shape %both [[0], [1], [2], [3, 4]] output_shape [1, 4, 5, 2, 4] : tensor<1x4x5x8xi8> into tensor<1x4x5x2x4xi8>
+  %dealt.e = tensor.empty() : tensor<1x4x5x4x2xi8>
+  %dealt = linalg.transpose ins(%split : tensor<1x4x5x2x4xi8>) outs(%dealt.e : tensor<1x4x5x4x2xi8>) permutation = [0, 1, 2, 4, 3]
+  %shuffled = tensor.collapse_shape %dealt [[0], [1], [2], [3, 4]] : tensor<1x4x5x4x2xi8> into tensor<1x4x5x8xi8>
+  %half = tensor.extract_slice %shuffled[0, 0, 0, 4] [1, 4, 5, 4] [1, 1, 1, 1] {quantune.layer = "shuffle"} : tensor<1x4x5x8xi8> to tensor<1x4x5x4xi8>
+  %c.x = quant.dcast %q : tensor<1x4x5x4x!quant.uniform<u8:f32, 0.5:3>> to tensor<1x4x5x4xf32>
   %c.w = arith.constant dense<0.5> : tensor<1x1x4x2xf32>
   %c.qw = quant.qcast %c.w : tensor<1x1x4x2xf32> to tensor<1x1x4x2x!quant.uniform<i8<-31:31>:f32:3, {0.25,0.25}>>
   %c.dw = quant.dcast %c.qw : tensor<1x1x4x2x!quant.uniform<i8<-31:31>:f32:3, {0.25,0.25}>> to tensor<1x1x4x2xf32>
@@ -192,16 +247,7 @@ func.func @left_alone(%q: tensor<1x4x5x4x!quant.uniform<u8:f32, 0.5:3>>) -> (ten
   %c.y = linalg.conv_2d_nhwc_hwcf {quantune.layer = "c", quantune.precision = "integer"}
       ins(%c.x, %c.dw : tensor<1x4x5x4xf32>, tensor<1x1x4x2xf32>) outs(%c.zero : tensor<1x4x5x2xf32>) -> tensor<1x4x5x2xf32>
   %qc = quant.qcast %c.y : tensor<1x4x5x2xf32> to tensor<1x4x5x2x!quant.uniform<u8:f32, 0.5:3>>
-  %d.x = quant.dcast %qz : tensor<1x6x7x4x!quant.uniform<u8:f32, 0.5:3>> to tensor<1x6x7x4xf32>
-  %d.w = arith.constant dense<0.5> : tensor<3x3x4x2xf32>
-  %d.qw = quant.qcast %d.w : tensor<3x3x4x2xf32> to tensor<3x3x4x2x!quant.uniform<i8<-31:31>:f32:3, {0.25,0.25}>>
-  %d.dw = quant.dcast %d.qw : tensor<3x3x4x2x!quant.uniform<i8<-31:31>:f32:3, {0.25,0.25}>> to tensor<3x3x4x2xf32>
-  %d.e = tensor.empty() : tensor<1x4x5x2xf32>
-  %d.zero = linalg.fill ins(%zero : f32) outs(%d.e : tensor<1x4x5x2xf32>) -> tensor<1x4x5x2xf32>
-  %d.y = linalg.conv_2d_nhwc_hwcf {quantune.layer = "d", quantune.precision = "integer"}
-      ins(%d.x, %d.dw : tensor<1x6x7x4xf32>, tensor<3x3x4x2xf32>) outs(%d.zero : tensor<1x4x5x2xf32>) -> tensor<1x4x5x2xf32>
-  %qd = quant.qcast %d.y : tensor<1x4x5x2xf32> to tensor<1x4x5x2x!quant.uniform<u8:f32, 0.5:3>>
   %bc = quant.scast %qc : tensor<1x4x5x2x!quant.uniform<u8:f32, 0.5:3>> to tensor<1x4x5x2xi8>
-  %late = tensor.concat dim(3) %ba, %bc : (tensor<1x4x5x4xi8>, tensor<1x4x5x2xi8>) -> tensor<1x4x5x6xi8>
-  return %p, %both, %late, %qd : tensor<1x6x7x4xi8>, tensor<1x4x5x8xi8>, tensor<1x4x5x6xi8>, tensor<1x4x5x2x!quant.uniform<u8:f32, 0.5:3>>
+  %all = tensor.concat dim(3) %half, %bc, %bq : (tensor<1x4x5x4xi8>, tensor<1x4x5x2xi8>, tensor<1x4x5x4xi8>) -> tensor<1x4x5x10xi8>
+  return %all : tensor<1x4x5x10xi8>
 }
