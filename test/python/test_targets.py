@@ -36,6 +36,12 @@ def test_get_returns_the_named_target(name: str) -> None:
     assert list(target.weight_bits_menu) == sorted(target.weight_bits_menu, reverse=True)
 
 
+def test_fixed_targets_list_what_is_smaller() -> None:
+    """Kernels store 4 bits as nibbles, so they halve the weights everywhere."""
+    for name in targets.names()[1:]:
+        assert targets.get(name).weight_bits_menu[-1] == 4, name
+
+
 def test_host_from_cpuinfo() -> None:
     zen = host.detect(cpu.parse(ZEN3, "x86_64", 2))
     assert (zen.avx2, zen.avx512_vnni, zen.native_vector_bytes) == (True, False, 32)

@@ -2,7 +2,7 @@
 
 from quantune.targets.base import Target
 
-# `sdot` does sixteen products an instruction whatever their width; 4 bits only halve the weights.
+# `sdot` does sixteen products an instruction whatever their width; 4 bits halve the weights.
 TARGET = Target(
     name="cortex-a55",
     triple="aarch64-unknown-linux-gnu",
@@ -10,7 +10,7 @@ TARGET = Target(
     cpu_features="",
     architecture="aarch64",
     native_vector_bytes=16,
-    weight_bits_menu=(8,),
+    weight_bits_menu=(8, 4),
     description="64-bit Arm with dot product, Cortex-A55",
     neon=True,
     dotprod=True,

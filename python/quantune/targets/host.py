@@ -40,7 +40,7 @@ def detect(machine: cpu.Cpu) -> Target:
             cpu_features="",
             architecture="aarch64",
             native_vector_bytes=16,
-            weight_bits_menu=(8,),
+            weight_bits_menu=(8, 4) if has("asimddp") else (8, 7, 6, 4),
             description=f"this machine: {machine.name}",
             neon=has("asimd"),
             dotprod=has("asimddp"),
