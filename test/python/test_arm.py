@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 from cases import ALL_KINDS
-from compiled import GetNetwork, compile_plan, images, mixed_plan
+from compiled import GetNetwork, images, mixed_plan
 from groups import check, write
 from quantune.backend import emulation
 from quantune.backend.compiler import BEST_FLAGS, compile_module, executable_target
 from quantune.backend.pipeline import NO_KERNELS
 from quantune.backend.runner import EmulatedArmRunner
+from quantune.job.modules import lowered, quantizing
 from quantune.passes.kernel_dispatch import KernelTarget
 from quantune.reference import execute
 from quantune.targets import get
@@ -45,7 +46,16 @@ def test_all_integer_network_equals_the_reference(
 ) -> None:
     found = network(name)
     plan = mixed_plan(found)
-    module = compile_plan(found.model, plan, get(target), tmp_path / "network.vmfb")
+    source, reports = lowered(found.model, quantizing(plan, get(target), kernels=True))
+    choices = reports["select-kernels"]["choices"]
+    family = {
+        layer.name: "qdepthwise" if "depthwise" in layer.kind else "qconv"
+        for layer in found.graph.contractions
+    }
+    isa = {"qconv": get(target).kernel_isas[0], "qdepthwise": "neon"}
+    assert choices == {name: f"kernel {kind} for {isa[kind]}" for name, kind in family.items()}
+    module = tmp_path / "network.vmfb"
+    compile_module(source, module, get(target))
     runner = EmulatedArmRunner(module, cpu=EMULATED[target])
     for image in images(found.model.input_shape)[:2]:
         done = execute(found.graph, plan, {"input": image})
@@ -64,7 +74,8 @@ GROUPS = (
 @pytest.mark.parametrize(("target", "isa"), GROUPS)
 def test_groups_of_every_kind_equal_the_reference(tmp_path: Path, target: str, isa: str) -> None:
     """With the flags that modules ship with; all kernels and none."""
-    kernels = KernelTarget((isa,), executable_target(get(target))) if isa else NO_KERNELS
+    isas = {"": (), "dotprod": ("dotprod", "neon"), "i8mm": ("i8mm", "dotprod", "neon")}.get(isa, (isa,))
+    kernels = KernelTarget(isas, executable_target(get(target))) if isas else NO_KERNELS
     written = write(ALL_KINDS, kernels)
     compile_module(written.source, tmp_path / "groups.vmfb", get(target), BEST_FLAGS)
     check(written, EmulatedArmRunner(tmp_path / "groups.vmfb", cpu=EMULATED[target]))
