@@ -20,7 +20,6 @@ from typing import Any
 import bench_results
 from quantune import peers, targets
 from quantune.backend.benchmark import cpu_info, versions
-from quantune.cli.jobs import VARIANTS
 from quantune.data.packages import find_package_folder
 from quantune.errors import QuantuneError
 from quantune.files import read_json, write_json
@@ -34,13 +33,15 @@ MODELS = (
 )
 TRAINED = {"efficientnet_lite0"}
 PEERS = "openvino,onnxruntime"
+NARROW = (7, 6)
+"""Uniform weight bits worth a row where a target has them: the widths at which 16-bit lanes gain speed."""
 
 
 def command(model: str, target: str, threads: str, rounds: int) -> list[str]:
     """What measures one model; trained weights are calibrated on photos where there are some."""
     photos = model in TRAINED and find_package_folder("skimage") is not None
-    narrow = [f"w{bits}" for bits in targets.get(target).weight_bits_menu if bits < 8]
-    variants = ["fp32", "int8", *(name for name in narrow if name in VARIANTS), "v2"]
+    narrow = [f"w{bits}" for bits in NARROW if bits in targets.get(target).weight_bits_menu]
+    variants = ["fp32", "int8", *narrow, "v2"]
     return [
         *("bench", f"zoo:{model}", "--target", target, "--variants", ",".join(variants)),
         *("--calibration", "package:scikit-image" if photos else "random:4"),

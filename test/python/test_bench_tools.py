@@ -73,6 +73,7 @@ def test_ratios_say_how_many_times_faster_we_are(tmp_path: Path) -> None:
     assert cells["int8 / OpenVINO int8"] == "0.75" and cells["v2 / OpenVINO int8"] == "**1.50**"
     assert cells["fastest / ONNX Runtime int8"] == "**2.50**"
     assert cells["fp32 / ONNX Runtime fp32"] == "**1.10**" and cells["fp32 / OpenVINO fp32"] == "0.80"
+    assert found["geometric mean"] == found["squeezenet"][: len(found["geometric mean"])], "two equal runs"
     assert "2.00 ±0.10" in found["squeezenet"] and "8.00 ±0.10 (disturbed)" in found["squeezenet"]
     for fact in (cpu_info()["name"], f"numpy {versions()['numpy']}"):
         assert fact in page
