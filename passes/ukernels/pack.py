@@ -193,7 +193,16 @@ def _fields(rows: int, tiles: int, panel: int, more: int) -> dict[str, int]:
     """
     block_rows, block_tiles = _blocks(rows, tiles)
     small = block_tiles * (panel + more) <= UNPACKED_BYTES if more else tiles * panel <= SMALL_PANEL
-    unused = ("copied", "chunk", "tile_rows", "line_length", "line_tiles", "row_tiles", "flat_width")
+    unused = (
+        "copied",
+        "chunk",
+        "tile_rows",
+        "line_length",
+        "line_tiles",
+        "row_tiles",
+        "strips",
+        "flat_width",
+    )
     return dict.fromkeys(unused, 0) | {
         "block_rows": block_rows,
         "block_tiles": block_tiles,

@@ -11,6 +11,7 @@ ROWS = 16
 CHUNK = 64  # operands that one instruction takes
 GATHER_BYTES = 40 * 1024  # of stack for the operands of a product, as in amx/qconv.c
 COPY_COST = 7.0  # copying the operands of one tile, in products with one tile of weights
+FAR_PANEL = 1 << 18  # bytes of weights that are worth reading half as often
 LARGE_PANEL = 1 << 20  # bytes of weights that do not stay in L2 beside the operands
 WORKGROUPS = 4
 STRIPS = 4  # of pixels that a product takes at most
@@ -85,6 +86,7 @@ def fields(found: Lines, parts: Segments, panel_bytes: int, column_tiles: int) -
         "line_length": found.length,
         "line_tiles": found.tiles,
         "row_tiles": found.count * found.tiles,
+        "strips": STRIPS if panel_bytes * column_tiles > FAR_PANEL else 2,
         "flat_width": found.flat_width,
         "block_rows": rows,
         "block_tiles": columns,

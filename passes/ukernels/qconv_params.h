@@ -29,6 +29,7 @@
   FIELD(line_length)         /* pixels that lie evenly apart: of an image row, or of the whole image, those between rows included */ \
   FIELD(line_tiles)          /* line_length / tile_rows, rounded up */                                                             \
   FIELD(row_tiles)           /* of all lines */                                                                                    \
+  FIELD(strips)              /* tiles of pixels that are done at once: 2 with two tiles of columns, 4 with one */                  \
   FIELD(flat_width)          /* pixels from one image row to the next in a line */                                                 \
   FIELD(out_offset)          /* the first pixel of the result */                                                                   \
   FIELD(out_step_x)                                                                                                                \

@@ -2,6 +2,8 @@
 #ifndef QUANTUNE_AMX_CONVOLUTION_H_
 #define QUANTUNE_AMX_CONVOLUTION_H_
 
+#include <immintrin.h>
+
 #include "../common.h"
 #include "../finish.h"
 #include "../image.h"
@@ -55,6 +57,23 @@ INLINE void gather(const Convolution *c, Strip *s, i64 start, i64 group, u8 *to)
   }
 }
 
+// The byte offsets of a strip's pixels from (y, x) on in an image; `dropped` for those that are.
+INLINE void place_rows(i32 *places, i32 dropped, const Image *image, const i32 *p, i64 y, i64 x) {
+  const i64 width = p[QCONV_flat_width];
+  const i32 first = (i32)(image->offset + y * image->step_y + x * image->step_x);
+  const i32 to_next = (i32)(image->step_y - width * image->step_x);
+  const __m512i lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+  const __m512i wide = _mm512_set1_epi32((i32)width);
+  __m512i at = _mm512_add_epi32(lanes, _mm512_set1_epi32((i32)x));
+  __m512i place = _mm512_add_epi32(_mm512_mullo_epi32(lanes, _mm512_set1_epi32((i32)image->step_x)), _mm512_set1_epi32(first));
+  for (__mmask16 beyond; (beyond = _mm512_cmpge_epi32_mask(at, wide));) {  // once, unless an image row is shorter than a strip
+    at = _mm512_mask_sub_epi32(at, beyond, at, wide);
+    place = _mm512_mask_add_epi32(place, beyond, place, _mm512_set1_epi32(to_next));
+  }
+  const __mmask16 kept = _mm512_cmplt_epi32_mask(at, _mm512_set1_epi32(p[QCONV_out_width])) & ((1u << p[QCONV_tile_rows]) - 1);
+  _mm512_storeu_si512(places, _mm512_mask_blend_epi32(kept, _mm512_set1_epi32(dropped), place));
+}
+
 INLINE void set_strip(const Convolution *c, Strip *s, i64 tile, i64 group, i64 place) {
   const i32 *p = c->params;
   const i64 line = tile / p[QCONV_line_tiles], width = p[QCONV_flat_width];
@@ -62,18 +81,8 @@ INLINE void set_strip(const Convolution *c, Strip *s, i64 tile, i64 group, i64 p
   s->operands = c->input + c->in.offset + line * c->in.step_y + start * c->in.step_x + group * p[QCONV_group_bytes];
   s->stride = c->in.step_x;
   if (p[QCONV_copied]) gather(c, s, start, group, c->gathered + place * p[QCONV_tile_rows] * p[QCONV_depth]);
-  const i64 y = line + start / width, rows = p[QCONV_tile_rows], kept = p[QCONV_out_width];
-  const i32 to_x = (i32)c->result.step_x, to_y = (i32)(c->result.step_y - width * c->result.step_x);
-  const i32 by_x = (i32)c->other.step_x, by_y = (i32)(c->other.step_y - width * c->other.step_x);
-  i64 x = start % width;
-  i32 out = (i32)(c->result.offset + y * c->result.step_y + x * c->result.step_x);
-  i32 residual = (i32)(c->other.offset + y * c->other.step_y + x * c->other.step_x);
-  for (i64 i = 0; i < ROWS; i++) {
-    s->outs[i] = i < rows && x < kept ? out : -1;
-    s->residuals[i] = i < rows && x < kept ? residual : 0;
-    out += to_x, residual += by_x;
-    if (++x == width) x = 0, out += to_y, residual += by_y;
-  }
+  place_rows(s->outs, -1, &c->result, p, line + start / width, start % width);
+  if (c->residual) place_rows(s->residuals, 0, &c->other, p, line + start / width, start % width);
 }
 
 OUTLINE void set_strips(Convolution *c, i64 tile, int rows, i64 group) {

@@ -1,9 +1,36 @@
-// The epilogue of sums that wait, a tile at a time.
+// The epilogue of sums that wait, a strip at a time.
 #ifndef QUANTUNE_AMX_EPILOGUE_H_
 #define QUANTUNE_AMX_EPILOGUE_H_
 
 #include "../store_tile_avx512.h"
 #include "convolution.h"
+
+// Two rows of two tiles, u8: packed as store_four packs four rows.
+INLINE void store_square(const i32 *left, const i32 *right, const __m512 *scales, const Finish *f, const u8 *first, const u8 *second,
+                         u8 *out, u8 *below) {
+  const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+  const i64 half = f->residual_f32 ? 64 : 16;
+  const __m512i a = _mm512_cvtps_epi32(sixteen(left, scales[0], scales[1], first, f, 0xFFFF));
+  const __m512i b = _mm512_cvtps_epi32(sixteen(right, scales[2], scales[3], first ? first + half : 0, f, 0xFFFF));
+  const __m512i c = _mm512_cvtps_epi32(sixteen(left + 16, scales[0], scales[1], second, f, 0xFFFF));
+  const __m512i d = _mm512_cvtps_epi32(sixteen(right + 16, scales[2], scales[3], second ? second + half : 0, f, 0xFFFF));
+  const __m512i bytes = _mm512_packus_epi16(_mm512_packs_epi32(a, b), _mm512_packs_epi32(c, d));
+  const __m512i v = _mm512_max_epu8(_mm512_permutexvar_epi32(order, bytes), _mm512_set1_epi8((char)(u8)f->low));
+  _mm256_storeu_si256((__m256i *)out, _mm512_castsi512_si256(v));
+  _mm256_storeu_si256((__m256i *)below, _mm512_extracti64x4_epi64(v, 1));
+}
+
+INLINE void store_squares(const i32 (*sums)[ROWS * 16], const float *scales, const Finish *finish, const u8 *residual, u8 *out,
+                          const Strip *s, i64 rows) {
+  const Finish f = *finish;
+  const __m512 vectors[4] = {_mm512_loadu_ps(scales), _mm512_loadu_ps(scales + 16), _mm512_loadu_ps(scales + 32), _mm512_loadu_ps(scales + 48)};
+  u8 nowhere[32];
+  for (i64 i = 0; i < rows; i += 2) {
+    u8 *to = s->outs[i] < 0 ? nowhere : out + s->outs[i], *below = s->outs[i + 1] < 0 ? nowhere : out + s->outs[i + 1];
+    store_square(sums[0] + i * 16, sums[1] + i * 16, vectors, &f, residual ? residual + s->residuals[i] : 0,
+                 residual ? residual + s->residuals[i + 1] : 0, to, below);
+  }
+}
 
 INLINE void store_strip(const i32 *sums, const float *scales, const Finish *f, const u8 *residual, u8 *out, const Strip *s, i64 rows,
                         __mmask16 columns) {
@@ -23,26 +50,27 @@ INLINE void store_strip(const i32 *sums, const float *scales, const Finish *f, c
   }
 }
 
-OUTLINE void finish_tile(Convolution *c) {
+OUTLINE void finish_strip(Convolution *c) {
   const i32 *p = c->params;
   Pending *d = &c->pending;
-  const int i = d->columns > 1 ? d->next >> 1 : d->next, j = d->columns > 1 ? d->next & 1 : 0;
-  d->next++;
-  const i64 channel = d->channel + 16 * j, columns = d->filters - 16 * j;
-  const float *scales = d->scales + 32 * j;
-  u8 *out = c->out + channel * (p[QCONV_out_f32] ? 4 : 1);
-  const u8 *residual = c->residual ? c->residual + channel * (p[QCONV_residual_f32] ? 4 : 1) : 0;
-  const i32 *sums = d->sums[2 * i + j];
-  if (p[QCONV_out_f32] || columns < 16)
-    store_strip(sums, scales, &c->finish, residual, out, &d->strips[i], p[QCONV_tile_rows], (__mmask16)((1u << smaller(16, columns)) - 1));
-  else if (residual)
-    store_strip(sums, scales, &c->finish, residual, out, &d->strips[i], p[QCONV_tile_rows], 0xFFFF);
-  else
-    store_strip(sums, scales, &c->finish, 0, out, &d->strips[i], p[QCONV_tile_rows], 0xFFFF);
+  const Strip *s = &d->strips[d->next];
+  const i32(*sums)[ROWS * 16] = &d->sums[2 * d->next++];
+  const i64 out_size = p[QCONV_out_f32] ? 4 : 1, residual_size = p[QCONV_residual_f32] ? 4 : 1, rows = p[QCONV_tile_rows];
+  u8 *out = c->out + d->channel * out_size;
+  const u8 *residual = c->residual ? c->residual + d->channel * residual_size : 0;
+  if (d->columns > 1 && d->filters >= 32 && !p[QCONV_out_f32]) {
+    residual ? store_squares(sums, d->scales, &c->finish, residual, out, s, rows) : store_squares(sums, d->scales, &c->finish, 0, out, s, rows);
+    return;
+  }
+  for (i64 j = 0; j < d->columns; j++) {
+    const __mmask16 mask = (__mmask16)((1u << smaller(16, d->filters - 16 * j)) - 1);
+    const u8 *other = residual ? residual + 16 * j * residual_size : 0;
+    store_strip(sums[j], d->scales + 32 * j, &c->finish, other, out + 16 * j * out_size, s, rows, mask);
+  }
 }
 
 INLINE void finish_rest(Convolution *c) {
-  while (c->pending.next < c->pending.count) finish_tile(c);
+  while (c->pending.next < c->pending.count) finish_strip(c);
 }
 
 #endif

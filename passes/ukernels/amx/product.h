@@ -112,7 +112,7 @@ INLINE void multiply(Convolution *c, const s8 *panel, int cold, const int rows, 
       step_tall(a, at, stride, w[0], rows);
     else
       step_square(a, at, stride, w, rows, columns);
-    for (int i = 0; i < each && c->pending.next < c->pending.count; i++) finish_tile(c);
+    for (int i = 0; i < each && c->pending.next < c->pending.count; i++) finish_strip(c);
   }
   finish_rest(c);
   store_sums(c->pending.sums, rows, columns);
@@ -132,7 +132,7 @@ OUTLINE void do_tiles(Convolution *c, int rows, i64 column, int columns, int col
     columns == 2 ? multiply(c, w, cold, 1, 2) : multiply(c, w, cold, 1, 1);
   Pending *d = &c->pending;
   const i64 first = column % p[QCONV_group_tiles] * 16;
-  d->strips = c->strips[c->current], d->columns = columns, d->next = 0, d->count = rows * columns;
+  d->strips = c->strips[c->current], d->columns = columns, d->next = 0, d->count = rows;
   d->scales = (const float *)((const u8 *)p + p[QCONV_scale_offset]) + column * 32;
   d->channel = column / p[QCONV_group_tiles] * p[QCONV_filters] + first, d->filters = p[QCONV_filters] - first;
 }

@@ -18,8 +18,8 @@
 
 INLINE void do_workgroup(Convolution *c, i64 first, i64 last, i64 begin, i64 end) {
   // A panel that stays in L2 beside the operands is walked for two strips; of a larger one two columns are kept and all strips pass by.
-  // Three or four strips are done at once, because then the weights, on their way from memory, are read only once.
-  const i64 strips = last - first > 2 && last - first <= STRIPS ? STRIPS : 2, most = strips > 2 ? 1 : 2;
+  // Three or four strips by one column read more operands, but weights, which come from farther away, half as often.
+  const i64 strips = last - first > 2 ? c->params[QCONV_strips] : 2, most = strips > 2 ? 1 : 2;
   const i64 at_once = c->params[QCONV_tiles_inner] ? end - begin : most;
   for (i64 from = begin; from < end; from += at_once) {
     const i64 to = smaller(from + at_once, end);
