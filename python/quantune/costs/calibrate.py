@@ -29,9 +29,9 @@ BOUNDARIES = tuple(
 
 
 def works_of(shapes: Iterable[Shape], precisions: Sequence[str] = PRECISIONS) -> list[Work]:
-    """Everything to be measured for these shapes, each once; the heaviest shapes first."""
+    """Everything to be measured for these shapes, each once: boundaries, then the heaviest shapes first."""
     found = []
-    for shape in sorted(dict.fromkeys(shapes), key=lambda s: -s.macs):
+    for shape in sorted(dict.fromkeys(shapes), key=lambda s: (s.kind in KINDS, -s.macs)):
         if shape.weights <= HUGE_WEIGHTS:
             names = precisions if shape.weights else ("a8", "f32") if shape.kind in KINDS else ("a8",)
             found += [Work(shape, name) for name in names]

@@ -70,7 +70,7 @@ def _line(kind: str, store: Store | None, model: CostModel) -> Line:
         if key.startswith(f"{kind} ") and "a8" in costs
     ]
     if len(points) < 2:
-        return boundary(model)
+        return boundary(model, kind)
     elements, times = np.array(points, np.float64).T
     matrix = np.stack([np.ones_like(elements), elements], axis=1) / times[:, None]
     (fixed, each), *_ = np.linalg.lstsq(matrix, np.ones_like(times), rcond=None)

@@ -108,19 +108,10 @@ def modelled(work: Work, precision: str, model: CostModel) -> Price:
     return Price(model.microseconds(cycles), size + SCALE_BYTES * work.channels)
 
 
-def model_prices(graph: Graph, model: CostModel) -> Prices:
-    """Everything from the target's model."""
-    layers = {}
-    for layer in graph:
-        if precisions := precisions_of(layer):
-            work = work_of(graph, layer)
-            layers[layer.name] = {name: modelled(work, name, model) for name in precisions}
-    return Prices(layers, boundary(model), boundary(model))
-
-
-def boundary(model: CostModel) -> Line:
+def boundary(model: CostModel, kind: str) -> Line:
     """A quantize or dequantize, by the target's model."""
-    return Line(model.call, model.microseconds(1 / model.boundary) - model.call)
+    rate = model.boundary[kind == "dequantize"]
+    return Line(model.call, model.microseconds(1 / rate) - model.call)
 
 
 def precisions_of(layer: Layer) -> tuple[str, ...]:

@@ -25,7 +25,7 @@ class CostModel:
         elements: outputs a cycle through the epilogue (scale, round, clamp, store), and what additions and
             pools read and write a cycle: integers, f32.
         bytes: weights a cycle from beyond the second-level cache.
-        boundary: elements a cycle through a quantize or dequantize of its own.
+        boundary: elements a cycle through a boundary of its own: quantize, dequantize.
         call: microseconds of a dispatch.
     """
 
@@ -34,7 +34,7 @@ class CostModel:
     depthwise: tuple[float, float]
     elements: tuple[float, float]
     bytes: float
-    boundary: float
+    boundary: tuple[float, float]
     call: float
 
     def microseconds(self, cycles: float) -> float:
@@ -53,7 +53,7 @@ AVX2 = CostModel(
     depthwise=(9.0, 4.0),
     elements=(4.0, 2.5),
     bytes=8.0,
-    boundary=1.0,
+    boundary=(0.5, 1.2),
     call=1.0,
 )
 AVX512_VNNI = CostModel(
@@ -62,7 +62,7 @@ AVX512_VNNI = CostModel(
     depthwise=(12.0, 7.0),
     elements=(6.0, 4.0),
     bytes=8.0,
-    boundary=1.5,
+    boundary=(0.8, 2.0),
     call=1.0,
 )
 AMX = CostModel(
@@ -71,7 +71,7 @@ AMX = CostModel(
     depthwise=(12.0, 7.0),
     elements=(6.0, 4.0),
     bytes=8.0,
-    boundary=1.5,
+    boundary=(0.8, 2.0),
     call=1.0,
 )
 # One vector instruction of eight products a cycle, in order; `sadalp` is the flush, at the lengths that the
@@ -82,7 +82,7 @@ CORTEX_A53 = CostModel(
     depthwise=(1.5, 0.8),
     elements=(0.4, 0.3),
     bytes=2.0,
-    boundary=0.3,
+    boundary=(0.2, 0.3),
     call=2.0,
 )
 # Widening adds run on a pipe of their own: no width is faster than another.
@@ -92,7 +92,7 @@ CORTEX_A72 = CostModel(
     depthwise=(3.0, 1.8),
     elements=(0.8, 0.6),
     bytes=3.0,
-    boundary=0.5,
+    boundary=(0.3, 0.5),
     call=2.0,
 )
 # `sdot`: sixteen products an instruction of any width.
@@ -102,7 +102,7 @@ DOT_PRODUCT = CostModel(
     depthwise=(2.5, 1.5),
     elements=(0.8, 0.6),
     bytes=3.0,
-    boundary=0.5,
+    boundary=(0.3, 0.5),
     call=2.0,
 )
 # `smmla`: thirty-two.
@@ -112,6 +112,6 @@ INT8_MATRIX = CostModel(
     depthwise=(5.0, 3.5),
     elements=(1.6, 1.2),
     bytes=6.0,
-    boundary=1.0,
+    boundary=(0.6, 1.0),
     call=1.0,
 )

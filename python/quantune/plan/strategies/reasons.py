@@ -39,7 +39,7 @@ def _why(found: Offers, precision: str) -> str:
         gain = f"{_time(found, precision)} instead of {_time(found)}"
         if found.asked:
             gain += f", {_share(found, precision)} of the bytes"
-        return f"{gain}, {'few' if narrower else 'fewest'} bits within the noise budget"
+        return f"{gain}, {_limit(narrower)}"
     if len(found.prices) == 1:
         return "the only width that pays on this target"
     if not narrower:
@@ -48,6 +48,10 @@ def _why(found: Offers, precision: str) -> str:
     return (
         f"{best[1]} bits would take {_time(found, best)} instead of {_time(found)}, but cost too much noise"
     )
+
+
+def _limit(narrower: list[str]) -> str:
+    return "fewer bits cost too much noise" if narrower else "fewest bits that pay here"
 
 
 def _time(found: Offers, precision: str | None = None) -> str:
