@@ -98,20 +98,23 @@ INLINE void multiply(Convolution *c, const s8 *panel, int cold, const int rows, 
   for (int i = 0; i < rows; i++) a[i] = s[i].operands;
   const i64 chunk = p[QCONV_chunk], chunks = p[QCONV_depth] / chunk, stride = s[0].stride;
   const int joined = p[QCONV_copied], nibbles = p[QCONV_nibbles], each = (int)((c->pending.count + chunks - 1) / chunks);
-  const i64 bytes = chunk * (nibbles ? 8 : 16);
+  const i64 bytes = chunk * (nibbles ? 8 : 16), next_panel = p[QCONV_panel_bytes];
   s8 unpacked[2][2][1024] __attribute__((aligned(64)));
   _tile_zero(0), _tile_zero(1), _tile_zero(2), _tile_zero(3);
+  for (int j = 0; j < columns && nibbles; j++) unpack_nibbles(unpacked[0][j], panel + j * next_panel, chunk * 16);
   for (i64 k = 0; k < chunks; k++, panel += bytes) {
-    const s8 *w[2] = {panel, panel + p[QCONV_panel_bytes]};
-    for (int j = 0; j < columns; j++) {
-      if (cold) fetch(w[j] + AHEAD, bytes);
-      if (nibbles) unpack_nibbles(unpacked[k & 1][j], w[j], chunk * 16), w[j] = unpacked[k & 1][j];
-    }
+    const s8 *w[2] = {nibbles ? unpacked[k & 1][0] : panel, nibbles ? unpacked[k & 1][1] : panel + next_panel};
     const i64 at = joined ? k * chunk : c->segments[2 * k];
     if (rows > 2)
       step_tall(a, at, stride, w[0], rows);
     else
       step_square(a, at, stride, w, rows, columns);
+    for (int j = 0; j < columns; j++) {
+      const s8 *next = panel + j * next_panel + bytes;
+      if (cold) fetch(next + AHEAD, bytes);
+      // A chunk early: what was just stored is slow to load.
+      if (nibbles && k + 1 < chunks) unpack_nibbles(unpacked[(k + 1) & 1][j], next, chunk * 16);
+    }
     for (int i = 0; i < each && c->pending.next < c->pending.count; i++) finish_strip(c);
   }
   finish_rest(c);
