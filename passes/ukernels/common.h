@@ -7,6 +7,7 @@
 typedef uint8_t u8;
 typedef int8_t s8;
 typedef int32_t i32;
+typedef uint32_t u32;
 typedef int64_t i64;
 
 #define INLINE static __attribute__((always_inline)) inline

@@ -21,36 +21,62 @@ typedef struct {
   i32 inputs[MOST_ROWS], outs[MOST_ROWS], residuals[MOST_ROWS];  // byte offsets of the workgroup's pixels
 } Convolution;
 
-INLINE void do_tile(const Convolution *c, i64 tile, i64 row, i64 count) {
-  const i32 *p = c->params;
-  const u8 *blob = (const u8 *)p;
-  const i64 group = tile / p[FCONV_group_tiles], column = tile % p[FCONV_group_tiles] * TILE_COLUMNS;
-  const i64 channel = (group * p[FCONV_filters] + column) * 4, operand = group * p[FCONV_group_bytes];
+// The rows of a tile.
+typedef struct {
   const u8 *operands[TILE_ROWS], *residual[TILE_ROWS];
   u8 *out[TILE_ROWS];
+  i64 count, share, shares;  // the `share`th of so many that have the same weights
+} Rows;
+
+INLINE void set_rows(Rows *r, const Convolution *c, i64 from, i64 count) {
+  r->count = count;
   for (i64 i = 0; i < TILE_ROWS; i++) {
-    const i64 at = row - c->first + (i < count ? i : count - 1);
-    operands[i] = c->input + c->inputs[at] + operand;
-    out[i] = c->out + c->outs[at] + channel;
-    if (c->residual) residual[i] = c->residual + c->residuals[at] + channel;
+    const i64 at = from + smaller(i, count - 1);
+    r->operands[i] = c->input + c->inputs[at];
+    r->out[i] = c->out + c->outs[at];
+    r->residual[i] = c->residual + (c->residual ? c->residuals[at] : 0);
   }
+}
+
+// While a tile is computed the weights of the next come nearer, a part for each tile of rows, so that memory is read at an even rate.
+INLINE void do_tile(const Convolution *c, const Rows *r, i64 tile) {
+  const i32 *p = c->params;
+  const u8 *blob = (const u8 *)p;
+  const u32 group = (u32)tile / (u32)p[FCONV_group_tiles], column = (u32)tile % (u32)p[FCONV_group_tiles] * TILE_COLUMNS;
   const i32 *segments = (const i32 *)(blob + p[FCONV_segments_offset]);
-  const Tile t = {operands, segments, segments + 2 * p[FCONV_segments],
-                  (const float *)(blob + p[FCONV_weight_offset]) + tile * TILE_COLUMNS * (i64)p[FCONV_depth],
-                  (const float *)(blob + p[FCONV_bias_offset]) + tile * TILE_COLUMNS, c->residual ? residual : 0, out,
-                  smaller(TILE_COLUMNS, p[FCONV_filters] - column), as_f32(p[FCONV_low]), as_f32(p[FCONV_high])};
-  multiply_tile(&t, count);
+  const i64 panel = TILE_COLUMNS * (i64)p[FCONV_depth];
+  const float *weights = (const float *)(blob + p[FCONV_weight_offset]) + tile * panel;
+  const i64 rate = tile + 1 < p[FCONV_tiles] ? 4 * TILE_COLUMNS / r->shares : 0;
+  const Tile t = {
+      .operands = r->operands,
+      .segments = segments,
+      .end = segments + 2 * p[FCONV_segments],
+      .weights = weights,
+      .bias = (const float *)(blob + p[FCONV_bias_offset]) + tile * TILE_COLUMNS,
+      .residual = c->residual ? r->residual : 0,
+      .out = r->out,
+      .operand = group * (i64)p[FCONV_group_bytes],
+      .channel = (group * (i64)p[FCONV_filters] + column) * 4,
+      .columns = smaller(TILE_COLUMNS, p[FCONV_filters] - column),
+      .low = as_f32(p[FCONV_low]),
+      .high = as_f32(p[FCONV_high]),
+      .soon = (const u8 *)(weights + (rate ? panel : 0)) + r->share * rate * p[FCONV_depth],
+      .soon_step = rate,
+  };
+  multiply_tile(&t, r->count);
 }
 
 // Rows are shared out evenly: a last tile of one row would cost almost as much as a full one.
-INLINE void do_workgroup(const Convolution *c, i64 last, i64 begin, i64 end) {
-  const i64 rows = last - c->first, pieces = (rows + TILE_ROWS - 1) / TILE_ROWS;
+INLINE void do_workgroup(const Convolution *c, i64 rows, i64 begin, i64 end) {
+  Rows r;
+  r.shares = (rows + TILE_ROWS - 1) / TILE_ROWS;
   // A panel that stays in L1 together with a few rows is walked for these rows; a larger one is kept and the rows pass by.
   const i64 at_once = c->params[FCONV_tiles_inner] ? end - begin : 1;
   for (i64 t = begin; t < end; t += at_once) {
-    for (i64 piece = 0; piece < pieces; piece++) {
-      const i64 from = rows * piece / pieces, to = rows * (piece + 1) / pieces;
-      for (i64 tile = t; tile < t + at_once; tile++) do_tile(c, tile, c->first + from, to - from);
+    for (r.share = 0; r.share < r.shares; r.share++) {
+      const i64 from = rows * r.share / r.shares, to = rows * (r.share + 1) / r.shares;
+      set_rows(&r, c, from, to - from);
+      for (i64 tile = t; tile < t + at_once; tile++) do_tile(c, &r, tile);
     }
   }
 }
@@ -75,7 +101,7 @@ INLINE void convolve(const u8 *input, const u8 *residual, const u8 *blob, u8 *ou
     // A row's frame is filled by the workgroup that has its first pixel.
     fill_frame(out, &result, &frame, (first + width - 1) / width, (last + width - 1) / width);
   }
-  do_workgroup(&c, last, begin, end);
+  do_workgroup(&c, last - first, begin, end);
 }
 
 // IREE passes bare pointers that do not include a binding's offset: each comes as an index of its own, in bytes.

@@ -10,8 +10,11 @@ typedef struct {
   const float *weights, *bias;
   const u8 *const *residual;   // each row's first column, or null
   u8 *const *out;
+  i64 operand, channel;        // bytes to add to the rows' operands; to residual and out
   i64 columns;                 // of the result; the panel is filled up with zeros
   float low, high;
+  const u8 *soon;              // what will be read next, and how much of it to fetch with every operand
+  i64 soon_step;
 } Tile;
 
 #endif

@@ -21,8 +21,8 @@ OUTLINE void finish(const Tile *t, const int rows, const float *sums) {
   for (int i = 0; i < rows; i++) {
     for (int j = 0; j < 2; j++) {
       __m256 v = _mm256_loadu_ps(sums + i * TILE_COLUMNS + 8 * j);
-      if (t->residual) v = _mm256_add_ps(v, _mm256_maskload_ps((const float *)t->residual[i] + 8 * j, masks[j]));
-      _mm256_maskstore_ps((float *)t->out[i] + 8 * j, masks[j], _mm256_min_ps(_mm256_max_ps(v, low), high));
+      if (t->residual) v = _mm256_add_ps(v, _mm256_maskload_ps((const float *)t->residual[i] + t->channel / 4 + 8 * j, masks[j]));
+      _mm256_maskstore_ps((float *)t->out[i] + t->channel / 4 + 8 * j, masks[j], _mm256_min_ps(_mm256_max_ps(v, low), high));
     }
   }
 }
@@ -31,8 +31,10 @@ INLINE void multiply_rows(const Tile *t, const int rows) {
   const u8 *a[TILE_ROWS];
   __m256 sums[TILE_ROWS][2];
 #pragma clang loop unroll(full)
-  for (int i = 0; i < rows; i++) a[i] = t->operands[i], sums[i][0] = _mm256_loadu_ps(t->bias), sums[i][1] = _mm256_loadu_ps(t->bias + 8);
+  for (int i = 0; i < rows; i++) a[i] = t->operands[i] + t->operand, sums[i][0] = _mm256_loadu_ps(t->bias), sums[i][1] = _mm256_loadu_ps(t->bias + 8);
   const float *w = t->weights;
+  const u8 *soon = t->soon;
+  const i64 soon_step = t->soon_step;
   for (const i32 *segment = t->segments; segment != t->end; segment += 2) {
     i64 k = segment[0];
     const i64 last = k + segment[1];
@@ -45,7 +47,8 @@ INLINE void multiply_rows(const Tile *t, const int rows) {
         sums[i][0] = _mm256_fmadd_ps(x, left, sums[i][0]);
         sums[i][1] = _mm256_fmadd_ps(x, right, sums[i][1]);
       }
-      k += 4, w += TILE_COLUMNS;
+      _mm_prefetch(soon, _MM_HINT_T1);
+      k += 4, w += TILE_COLUMNS, soon += soon_step;
       __asm__("" : "+r"(k));  // keeps the row pointers where they are, see qconv.c
     } while (k != last);
   }

@@ -24,8 +24,8 @@ INLINE void finish(const Tile *t, const int rows, const int wide, const int with
   for (int i = 0; i < rows; i++) {
     for (int j = 0; j < wide; j++) {
       __m512 v = sums[i][j];
-      if (with_residual) v = _mm512_add_ps(v, _mm512_maskz_loadu_ps(masks[j], t->residual[i] + 64 * j));
-      _mm512_mask_storeu_ps(t->out[i] + 64 * j, masks[j], _mm512_min_ps(_mm512_max_ps(v, low), high));
+      if (with_residual) v = _mm512_add_ps(v, _mm512_maskz_loadu_ps(masks[j], t->residual[i] + t->channel + 64 * j));
+      _mm512_mask_storeu_ps(t->out[i] + t->channel + 64 * j, masks[j], _mm512_min_ps(_mm512_max_ps(v, low), high));
     }
   }
 }
@@ -36,10 +36,14 @@ INLINE void multiply_rows(const Tile *t, const int rows, const int wide) {
   __m512 sums[TILE_ROWS][2];
 #pragma clang loop unroll(full)
   for (int i = 0; i < rows; i++) {
-    a[i] = t->operands[i];
+    a[i] = t->operands[i] + t->operand;
+    // Results are fetched before they are written: stores alone would wait for their lines one after the other.
+    for (int j = 0; j < wide; j++) _mm_prefetch(t->out[i] + t->channel + 64 * j, _MM_HINT_T0);
     for (int j = 0; j < wide; j++) sums[i][j] = _mm512_loadu_ps(t->bias + 16 * j);
   }
   const float *w = t->weights;
+  const u8 *soon = t->soon;
+  const i64 soon_step = t->soon_step;
   for (const i32 *segment = t->segments; segment != t->end; segment += 2) {
     i64 k = segment[0];
     const i64 last = k + segment[1];
@@ -52,7 +56,8 @@ INLINE void multiply_rows(const Tile *t, const int rows, const int wide) {
         sums[i][0] = _mm512_fmadd_ps(x, left, sums[i][0]);
         if (wide > 1) sums[i][1] = _mm512_fmadd_ps(x, right, sums[i][1]);
       }
-      k += 4, w += TILE_COLUMNS;
+      _mm_prefetch(soon, _MM_HINT_T1);
+      k += 4, w += TILE_COLUMNS, soon += soon_step;
       __asm__("" : "+r"(k));  // keeps the row pointers where they are, see avx2/qconv.c
     } while (k != last);
   }
