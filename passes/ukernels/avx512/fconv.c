@@ -30,7 +30,17 @@ INLINE void finish(const Tile *t, const int rows, const int wide, const int with
   }
 }
 
-// `wide`: registers of columns, 1 where the second would hold nothing.
+// One operand of every row; `wide`: registers of columns, 1 where the second would hold nothing.
+INLINE void add_products(const int rows, const int wide, const u8 *const *a, i64 k, const float *w, __m512 sums[][2]) {
+  const __m512 left = _mm512_loadu_ps(w), right = wide > 1 ? _mm512_loadu_ps(w + 16) : left;
+#pragma clang loop unroll(full)
+  for (int i = 0; i < rows; i++) {
+    const __m512 x = _mm512_set1_ps(load(a[i] + k));
+    sums[i][0] = _mm512_fmadd_ps(x, left, sums[i][0]);
+    if (wide > 1) sums[i][1] = _mm512_fmadd_ps(x, right, sums[i][1]);
+  }
+}
+
 INLINE void multiply_rows(const Tile *t, const int rows, const int wide) {
   const u8 *a[TILE_ROWS];
   __m512 sums[TILE_ROWS][2];
@@ -43,23 +53,25 @@ INLINE void multiply_rows(const Tile *t, const int rows, const int wide) {
   }
   const float *w = t->weights;
   const u8 *soon = t->soon;
-  const i64 soon_step = t->soon_step;
+  const i64 soon_step = 4 * t->soon_step;
   for (const i32 *segment = t->segments; segment != t->end; segment += 2) {
     i64 k = segment[0];
     const i64 last = k + segment[1];
+    // Four operands at a time: every other instruction may take a multiplier's port.
 #pragma clang loop unroll(disable)
-    do {
-      const __m512 left = _mm512_loadu_ps(w), right = wide > 1 ? _mm512_loadu_ps(w + 16) : left;
-#pragma clang loop unroll(full)
-      for (int i = 0; i < rows; i++) {
-        const __m512 x = _mm512_set1_ps(load(a[i] + k));
-        sums[i][0] = _mm512_fmadd_ps(x, left, sums[i][0]);
-        if (wide > 1) sums[i][1] = _mm512_fmadd_ps(x, right, sums[i][1]);
-      }
+    for (; k + 16 <= last; k += 16, w += 4 * TILE_COLUMNS) {
       _mm_prefetch(soon, _MM_HINT_T1);
-      k += 4, w += TILE_COLUMNS, soon += soon_step;
+      _mm_prefetch(soon + 128, _MM_HINT_T1);
+      soon += soon_step;
       __asm__("" : "+r"(k));  // keeps the row pointers where they are, see avx2/qconv.c
-    } while (k != last);
+#pragma clang loop unroll(full)
+      for (int i = 0; i < 4; i++) add_products(rows, wide, a, k + 4 * i, w + i * TILE_COLUMNS, sums);
+    }
+#pragma clang loop unroll(disable)
+    for (; k != last; k += 4, w += TILE_COLUMNS) {
+      __asm__("" : "+r"(k));
+      add_products(rows, wide, a, k, w, sums);
+    }
   }
   t->residual ? finish(t, rows, wide, 1, sums) : finish(t, rows, wide, 0, sums);
 }
