@@ -32,6 +32,9 @@ typedef struct {
   i32 totals[MOST_ROWS * 16] __attribute__((aligned(64)));  // of the workgroup's rows over blocks of segments
 } Convolution;
 
+// Without a division where there is one group: it would cost as much as the product of a shallow tile.
+INLINE i64 group_of(const i32 *p, i64 tile) { return p[QCONV_tiles] == p[QCONV_group_tiles] ? 0 : tile / p[QCONV_group_tiles]; }
+
 // Points `operands` at the `count` rows from `row` on; where segments are no multiple of 4 bytes, copies them first.
 INLINE void set_operands(Convolution *c, i64 group, i64 row, i64 count) {
   const i32 *p = c->params;
@@ -52,7 +55,7 @@ INLINE void set_operands(Convolution *c, i64 group, i64 row, i64 count) {
 // The epilogue of a tile's `count` rows from `row` on.
 INLINE void finish_tile(Convolution *c, i64 tile, i64 row, i64 count, const i32 *sums) {
   const i32 *p = c->params;
-  const i64 group = tile / p[QCONV_group_tiles], column = tile % p[QCONV_group_tiles] * 16;
+  const i64 group = group_of(p, tile), column = (tile - group * p[QCONV_group_tiles]) * 16;
   const i64 channel = group * p[QCONV_filters] + column, columns = smaller(16, p[QCONV_filters] - column);
   const i64 out_size = p[QCONV_out_f32] ? 4 : 1, residual_size = p[QCONV_residual_f32] ? 4 : 1;
   const float *scales = (const float *)((const u8 *)p + p[QCONV_scale_offset]) + tile * 32;
@@ -94,7 +97,7 @@ OUTLINE void do_blocks(Convolution *c, i64 last, i64 tile) {
     for (i64 row = c->first; row < last; row += TILE_ROWS) {
       const i64 count = smaller(TILE_ROWS, last - row);
       i32 sums[TILE_ROWS * 16] __attribute__((aligned(64))), *total = c->totals + (row - c->first) * 16;
-      set_operands(c, tile / p[QCONV_group_tiles], row, count);
+      set_operands(c, group_of(p, tile), row, count);
       multiply_tile(c->operands, c->unpacked, schedule_of(p, tile, block), from, to, count, sums);
       for (i64 i = 0; i < count * 16; i++) total[i] = done ? total[i] + sums[i] : sums[i];
     }
@@ -129,7 +132,7 @@ INLINE void do_workgroup(Convolution *c, i64 last, i64 begin, i64 end) {
       const i64 count = smaller(TILE_ROWS, last - row);
       i64 group = -1;
       for (i64 tile = t; tile < t + at_once; tile++) {
-        if (tile / p[QCONV_group_tiles] != group) set_operands(c, group = tile / p[QCONV_group_tiles], row, count);
+        if (group_of(p, tile) != group) set_operands(c, group = group_of(p, tile), row, count);
         do_tile(c, tile, row, count);
       }
     }
