@@ -196,7 +196,7 @@ def test_analyze_plan_and_an_edited_plan(place: Path, call: Call, tmp_path: Path
     )
     plan = json.loads(path.read_text())
     assert plan == made["plan"] and plan["report"]["menu"] == [8, 4]
-    assert plan["report"]["prices"] == {MEASURED: plan["report"]["prices"][MEASURED]}
+    assert plan["report"]["prices"][MEASURED] >= 1  # how many a minute suffices for depends on the machine
     plan["layers"] = plan["layers"] | {
         "*": {"precision": "float"},
         "0": plan["layers"]["0"] | {"precision": "integer"},

@@ -176,6 +176,8 @@ def test_prices_are_measured_or_scaled(network: GetNetwork, store: Store) -> Non
             assert ours.microseconds == pytest.approx(3 * theirs.microseconds)
             assert ours.source == theirs.source == MODELLED
     assert found.sources[MODELLED] == len(found.layers)  # none has all of its precisions measured
+    alike = sum(shape_of(graph, layer) == shape for layer in graph)
+    assert prices(graph, target, store, ("w8a8",)).sources[MEASURED] == alike
 
 
 def test_boundaries_are_a_line(network: GetNetwork, store: Store) -> None:

@@ -34,11 +34,11 @@ def find_prices(
     "modelled" looks at neither, so that the result depends on nothing but the arguments.
     """
     progress = progress or Silent()
+    precisions = [f"w{bits}a8" for bits in sorted({8, *widths}, reverse=True)] + ["f32"]
     if source == "modelled":
-        return prices(graph, target)
+        return prices(graph, target, None, precisions)
     store = open_store(target, kernels)
     if source == "measured" and target.runs_here:
-        precisions = [f"w{bits}a8" for bits in sorted({8, *widths}, reverse=True)] + ["f32"]
         wanted = works_of([*shapes_of(graph), *BOUNDARIES], precisions)
         if todo := missing(wanted, store):
             left = calibrate(todo, target, store, progress, kernels, budget_seconds)
@@ -48,4 +48,4 @@ def find_prices(
                     f"{shapes} of the layers' shapes were not measured in {budget_seconds:g} s; "
                     "the model prices them; `quantune calibrate-target` measures all"
                 )
-    return prices(graph, target, store)
+    return prices(graph, target, store, precisions)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -21,11 +22,16 @@ from quantune.plan.cost import (
     work_of,
 )
 from quantune.targets import Target
-from quantune.targets.cost_model import CostModel
+from quantune.targets.cost_model import PRECISIONS, CostModel
 
 
-def prices(graph: Graph, target: Target, store: Store | None = None) -> Prices:
-    """Of every layer that has a price; without a store all are modelled."""
+def prices(
+    graph: Graph, target: Target, store: Store | None = None, precisions: Sequence[str] = PRECISIONS
+) -> Prices:
+    """Of every layer that has a price; without a store all are modelled.
+
+    precisions: of layers with weights; the others have but two.
+    """
     model = target.cost_model
     known = {} if store is None else store.costs
     factors = _factors(store, model)
@@ -34,7 +40,7 @@ def prices(graph: Graph, target: Target, store: Store | None = None) -> Prices:
         shape = shape_of(graph, layer)
         measured = known.get(shape.key, {}) if shape is not None else {}
         found = {}
-        for precision in precisions_of(layer):
+        for precision in precisions if layer.is_contraction else precisions_of(layer):
             if (cost := measured.get(precision)) is not None:
                 found[precision] = Price(cost.microseconds, cost.bytes, MEASURED)
             else:
