@@ -36,7 +36,8 @@ class ProveAccumulators(Pass):
         %1 = linalg.conv_2d_nhwc_hwcf {…, quantune.flush_schedule = [array<i8: 2, 0, 9, 7>, …]}
 
     Left alone: float layers, depthwise convolutions, and weights of which a single step may overflow already
-    (8 bits on AVX2, as a rule): these get no schedule, and the report names them.
+    (8 bits on AVX2, as a rule): these get no schedule, the kernel widens their every product, and the report
+    names them.
     """
 
     target: KernelTarget = field(default=KernelTarget(), metadata={"help": "name of a target"})

@@ -49,7 +49,6 @@ class SelectKernels(Pass):
         %1 = flow.dispatch @quantune_kernels::@layer1.0.conv1$qconv_avx2(%x, %constants)
             : (tensor<1x58x58x64xi8>, …) -> tensor<1x58x58x64xi8>
 
-    Left alone: weights whose 16-bit sums cannot be proved (AVX2).
     """
 
     target: KernelTarget = field(default=KernelTarget(), metadata={"help": "name of a target"})
@@ -96,13 +95,8 @@ class SelectKernels(Pass):
             return "generated code: its window has too many taps of fewer than 4 channels"
         parts = group.contraction()
         residual_f32 = parts.residual is not None and values.element_type(parts.residual) == build.f32()
-        flushes = None
-        if not depthwise and self.target.layout.lane:
-            flushes = flush_schedule(anchor)
-            if flushes is None:
-                return (
-                    "generated code: products of 8-bit weights may overflow 16 bits; 7-bit weights would not"
-                )
+        flushes = None if depthwise else flush_schedule(anchor)
+        unproved = not depthwise and self.target.layout.lane and flushes is None
 
         def pack(where: Placement) -> tuple[bytes, tuple[int, int]]:
             largest = parts.source.maximum
@@ -127,7 +121,8 @@ class SelectKernels(Pass):
                 whole_rows=not depthwise and geometry.whole_rows,
             )
         )
-        return f"kernel {family} for {isa}"
+        slow = ", widening every product: 8-bit weights may overflow 16 bits, 7-bit ones would not"
+        return f"kernel {family} for {isa}{slow if unproved else ''}"
 
     def _float(self, name: str, group: FloatGroup, kernels: Kernels) -> str:
         """The same for a layer that stays f32."""

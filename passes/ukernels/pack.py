@@ -158,7 +158,7 @@ def pack_conv(
         "group_bytes": geometry.channels // geometry.groups,
         "tiles": tiles,
         "segments_offset": table_offset,
-        "schedule_offset": schedule_offset,
+        "schedule_offset": 0 if flushes is None else schedule_offset,
         "scale_offset": scale_offset,
         "nibbles": int(four_bits),
         "blocks": len(order) // tiles,

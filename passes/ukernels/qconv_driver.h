@@ -71,6 +71,7 @@ INLINE void finish_tile(Convolution *c, i64 tile, i64 row, i64 count, const i32 
 
 INLINE const u8 *schedule_of(const i32 *p, i64 tile, i64 block) {
   const u8 *blob = (const u8 *)p;
+  if (!p[QCONV_schedule_offset]) return 0;
   return blob + ((const i32 *)(blob + p[QCONV_schedule_offset]))[tile * p[QCONV_blocks] + block];
 }
 

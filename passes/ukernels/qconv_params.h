@@ -48,7 +48,7 @@
   FIELD(low)                 /* f32: clamp of the result */                                                                        \
   FIELD(high)                /* f32 */                                                                                             \
   FIELD(segments_offset)     /* i32[segments][2]: offset, length */                                                                \
-  FIELD(schedule_offset)     /* i32[tiles][blocks], each the byte offset of that block's flush schedule */                         \
+  FIELD(schedule_offset)     /* i32[tiles][blocks], of that block's flush schedule; 0: there is none */                         \
   FIELD(scale_offset)        /* f32[tiles][2][16]: multipliers, then offsets */                                                    \
   FIELD(nibbles)             /* 1: weights are stored in 4 bits, see qconv_panels.h */                                              \
   FIELD(blocks)              /* of a panel that is too deep to be unpacked at once, else 1 */                                       \

@@ -150,23 +150,23 @@ func.func @residual(%q: tensor<1x4x!quant.uniform<u8:f32, 0.5:3>>, %p: tensor<1x
 
 // -----
 
-// Left alone. Two neighbouring weights of 127 can make 2 * 127 * 255 = 64770, which vpmaddubsw cuts to 32767; the same of 63 make
-// 32130. A float layer has kernels of its own; the f32 that it delivers may be another's residual.
+// Two neighbouring weights of 127 can make 2 * 127 * 255 = 64770, which vpmaddubsw cuts to 32767, so there is no proof; the same of 63
+// make 32130. A float layer has kernels of its own; the f32 that it delivers may be another's residual.
 
 #map = affine_map<(d0, d1) -> (d0, d1)>
 #binary = {indexing_maps = [#map, #map, #map], iterator_types = ["parallel", "parallel"]}
 
 // CHECK: // select-kernels: {"choices": {
-// CHECK-SAME: "eight": "generated code: products of 8-bit weights may overflow 16 bits; 7-bit weights would not",
+// CHECK-SAME: "eight": "kernel qconv for avx2, widening every product: 8-bit weights may overflow 16 bits, 7-bit ones would not",
 // CHECK-SAME: "seven": "kernel qconv for avx2",
 // CHECK-SAME: "island": "kernel fconv for avx2",
-// CHECK-SAME: "real": "kernel qconv for avx2"}, "kernels": 3, "quantizations": 0}
-// CHECK-LABEL: func.func @left_alone
-// CHECK: linalg.matmul {{.*}}quantune.layer = "eight"
+// CHECK-SAME: "real": "kernel qconv for avx2"}, "kernels": 4, "quantizations": 0}
+// CHECK-LABEL: func.func @precisions
+// CHECK: flow.dispatch @quantune_kernels::@eight$qconv_avx2(
 // CHECK: flow.dispatch @quantune_kernels::@seven$qconv_avx2(
 // CHECK: %[[REAL:.+]] = flow.dispatch @quantune_kernels::@island$fconv_avx2(%{{.+}}, %{{.+}}) : (tensor<1x4xf32>, {{.*}}) -> tensor<1x1xf32>
 // CHECK: flow.dispatch @quantune_kernels::@real$qconv_avx2(%{{.+}}, %[[REAL]], %{{.+}}) : (tensor<1x4xi8>, tensor<1x1xf32>, {{.*}}) -> tensor<1x1xf32>
-func.func @left_alone(%q: tensor<1x4x!quant.uniform<u8:f32, 0.5:3>>) -> (tensor<1x1xf32>, tensor<1x1xf32>, tensor<1x1xf32>) {
+func.func @precisions(%q: tensor<1x4x!quant.uniform<u8:f32, 0.5:3>>) -> (tensor<1x1xf32>, tensor<1x1xf32>, tensor<1x1xf32>) {
   %w = arith.constant dense<1.0> : tensor<4x1xf32>
   %zero = arith.constant 0.0 : f32
   %d = quant.dcast %q : tensor<1x4x!quant.uniform<u8:f32, 0.5:3>> to tensor<1x4xf32>

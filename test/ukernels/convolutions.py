@@ -231,7 +231,7 @@ def _pack(
     if layout.lane:
         parts = operand_segments(geometry, weight, machine.isa)
         flushes = schedules(pack_weights(weight, geometry, parts), parts.steps, source.maximum, layout)
-        assert flushes is not None, f"no schedule for {case!r}"
+        assert flushes is not None or case.weight_bits + case.input_bits > 15, f"no schedule for {case!r}"
     return pack_conv(
         geometry, weight, epilogue, flushes, machine.isa, source.maximum, case.placement, case.residual_f32
     )

@@ -5,6 +5,7 @@
 // they are widened only then. The proof makes this exact: no pair saturates and no lane sum leaves 16 bits.
 #define SYMBOL(name) quantune_##name##_avx2
 #define TILE_ROWS 6
+#define WIDE_ROWS 3
 #include <immintrin.h>
 
 #include "../common.h"
@@ -55,6 +56,36 @@ INLINE void multiply_rows(const int rows, const u8 *const *operands, const s8 *w
   }
 }
 
+// Without a schedule: weights of 8 bits, of which two products may overflow 16 bits. Widened before the product they cannot.
+INLINE void multiply_wide(const int rows, const u8 *const *operands, const s8 *w, const i32 *segment, const i32 *end_segment, i32 *sums) {
+  __m256i lanes[WIDE_ROWS][4];
+  const __m256i start0 = load(w), start1 = load(w + 32);
+  for (int i = 0; i < rows; i++)
+    for (int j = 0; j < 4; j++) lanes[i][j] = _mm256_setzero_si256();
+  for (w += 64; segment != end_segment; segment += 2) {
+#pragma clang loop unroll(disable)
+    for (i64 k = segment[0]; k != segment[0] + segment[1]; k += 4, w += 64) {
+      __m256i x[WIDE_ROWS];
+      for (int i = 0; i < rows; i++) x[i] = _mm256_cvtepu8_epi16(_mm256_castsi256_si128(broadcast(operands[i] + k)));
+      for (int j = 0; j < 4; j++) {
+        const __m256i v = _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)(w + 16 * j)));
+        for (int i = 0; i < rows; i++) lanes[i][j] = _mm256_add_epi32(lanes[i][j], _mm256_madd_epi16(x[i], v));
+      }
+    }
+  }
+  for (int i = 0; i < rows; i++) {  // two lanes a column; adding neighbours works within 128-bit halves
+    const __m256i left = _mm256_permute4x64_epi64(_mm256_hadd_epi32(lanes[i][0], lanes[i][1]), 0xD8);
+    const __m256i right = _mm256_permute4x64_epi64(_mm256_hadd_epi32(lanes[i][2], lanes[i][3]), 0xD8);
+    store(sums + i * 16, _mm256_add_epi32(start0, left)), store(sums + i * 16 + 8, _mm256_add_epi32(start1, right));
+  }
+}
+
+OUTLINE void multiply_unproved(const u8 *const *operands, const s8 *w, const i32 *segments, const i32 *end, i64 count, i32 *sums) {
+  i64 i = 0;
+  for (; i + WIDE_ROWS <= count; i += WIDE_ROWS) multiply_wide(WIDE_ROWS, operands + i, w, segments, end, sums + 16 * i);
+  for (; i < count; i++) multiply_wide(1, operands + i, w, segments, end, sums + 16 * i);
+}
+
 #define ROWS(n)                                                                                                                   \
   OUTLINE void multiply_##n(const u8 *const *a, const s8 *w, const u8 *s, const i32 *g, const i32 *e, i32 *sums) {                       \
     multiply_rows(n, a, w, s, g, e, sums);                                                                                \
@@ -63,6 +94,7 @@ ROWS(1) ROWS(2) ROWS(3) ROWS(4) ROWS(5) ROWS(6)
 
 INLINE void multiply_tile(const u8 *const *operands, const s8 *weights, const u8 *schedule, const i32 *segments, const i32 *end,
                           i64 count, i32 *sums) {
+  if (!schedule) return multiply_unproved(operands, weights, segments, end, count, sums);
   switch (count) {
     case 6: multiply_6(operands, weights, schedule, segments, end, sums); break;
     case 5: multiply_5(operands, weights, schedule, segments, end, sums); break;
