@@ -26,14 +26,14 @@ class Layout:
         dtype: of a weight.
         vectors: registers of a block's sums. Interleaving bytes deals channels in fours to one after the
             other, in every 128 bits of a register.
-        halves: whether a block may hold two pixels of half as many channels.
+        splits: whether a block may hold half as many channels of two rows.
     """
 
     block: int
     taps: int
     dtype: str
     vectors: int = 1
-    halves: bool = False
+    splits: bool = False
 
     @property
     def order(self) -> NDArray[np.int64]:
@@ -44,7 +44,7 @@ class Layout:
 
 
 LAYOUTS = {
-    "avx512vnni": Layout(64, 4, "i1", vectors=4, halves=True),
+    "avx512vnni": Layout(64, 4, "i1", vectors=4, splits=True),
     "avx2": Layout(16, 2, "<i2", vectors=2),
     "neon": Layout(16, 1, "<i2"),
     "portable": Layout(16, 1, "i1"),
@@ -69,10 +69,10 @@ def pack_depthwise(
     out_size = 4 if epilogue.output is None else 1
     where = placement or geometry.dense(out_size, 4 if residual_f32 else 1)
     quick = _is_quick(weight, epilogue, largest)
-    pixels = 2 if quick and _fits_twice(geometry, where, layout) else 1
-    places = _places(geometry.channels, layout.block, pixels)
-    dealt = places[:, layout.order]
     window, taps = _steps(geometry, layout.taps)
+    split = quick and bool(window) and _is_split(geometry, layout)
+    places = _places(geometry.channels, layout.block, split)
+    dealt = places[:, layout.order]
     blob = Blob("qdepthwise")
     scale_offset = blob.add(_scales(epilogue, geometry.channels, dealt if quick else places, quick))
     taps_offset = blob.add(_offsets(geometry, where, taps).astype("<i4").tobytes())
@@ -80,6 +80,7 @@ def pack_depthwise(
     shared = bool((weight == weight[..., :1]).all())  # an average: one block's weights do for all
     weight_offset = blob.add((packed[:1] if shared else packed).astype(layout.dtype).tobytes())
     block = max(1, -(-geometry.out_height // (2 * WORKGROUPS)))
+    block += split and block % 2  # rows go in pairs
     header: dict[str, int | float] = {
         "height": geometry.out_height,
         "width": geometry.out_width,
@@ -91,7 +92,7 @@ def pack_depthwise(
         "row_step": geometry.dilations[0] * where.input.step_y,
         "window": window,
         "stride": geometry.strides[1],
-        "pixels": pixels,
+        "split": int(split),
         "steps": len(taps),
         "blocks": len(places),
         "block_weights": 0 if shared else packed[0].size,
@@ -114,26 +115,23 @@ def _is_quick(weight: NDArray[np.int8], epilogue: Epilogue, largest: int) -> boo
     return bool(reach.max(initial=0) < LARGEST_QUICK)
 
 
-def _fits_twice(geometry: Geometry, where: Placement, layout: Layout) -> bool:
-    """Whether two neighbouring output pixels, and the taps of each, are one block."""
-    return (
-        layout.halves
-        and 2 * geometry.channels == layout.block
-        and geometry.out_width > 1
-        and geometry.strides[1] == geometry.dilations[1] == 1
-        and where.input.step_x == where.output.step_x == geometry.channels
-    )
+def _is_split(geometry: Geometry, layout: Layout) -> bool:
+    """Whether what is left of the channels for the last block is better done for two rows at once."""
+    rest = geometry.channels % layout.block
+    half = layout.block // 2
+    return layout.splits and 0 < rest <= half <= geometry.channels and geometry.out_height > 1
 
 
-def _places(channels: int, block: int, pixels: int) -> NDArray[np.int64]:
+def _places(channels: int, block: int, split: bool) -> NDArray[np.int64]:
     """[blocks, block]: the channel at each place, `channels` where there is none.
 
-    The last block ends with the last channel.
+    The last block ends with the last channel. split: it has half as many channels, twice.
     """
-    if pixels > 1:
-        return np.tile(np.arange(channels), pixels)[None]
     starts = np.minimum(np.arange(0, channels, block), max(channels - block, 0))
-    return np.minimum(starts[:, None] + np.arange(block), channels)
+    places = np.minimum(starts[:, None] + np.arange(block), channels)
+    if split:
+        places[-1] = channels - block // 2 + np.arange(block) % (block // 2)
+    return places
 
 
 def _steps(geometry: Geometry, taps: int) -> tuple[int, NDArray[np.int64]]:

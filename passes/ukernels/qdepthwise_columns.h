@@ -2,12 +2,14 @@
 //   BLOCK, TAPS, Weight           as the driver wants them
 //   Vec, Operand                  a vector of i32 sums; what is multiplied for one
 //   VECS                          vectors of a block's sums
-//   interleave(taps, count, channels, partial, x)   loads `count` taps of a block, as many weights of a channel side by side as a step has
+//   interleave(taps, count, part, extent, x)   loads `count` taps of a block, as many weights of a channel side by side as a step has
 //   multiply_add(sum, x, weights)
 //   Bounds, bounds_of(finish)     the clamp as vectors of bytes
-//   store_quick(sums, scales, bounds, out, channels, partial)
+//   store_quick(sums, scales, bounds, out, part, extent)
 //   store_in_order(sums, i32 *)   the sums in the order of channels
-// `partial`: fewer channels than a block has. It is a constant wherever these are inlined, as is everything else called so below.
+//   SPLITS                        1 if it can do blocks of half as many channels of two rows
+// `part`: WHOLE blocks; PARTIAL ones, which have only `extent` channels; SPLIT ones, whose second row lies `extent` bytes on. It is a
+// constant wherever these are inlined, as is everything else called so below.
 //
 // Neighbouring windows share columns: a column that has been loaded and interleaved is multiplied for every output pixel that sees it. The
 // sums of these pixels take turns in registers.
@@ -23,7 +25,7 @@ OUTLINE void store_slowly(const Strip *s, const i32 *sums, i64 pixel) {
 }
 
 // Any window and any epilogue: all taps of one pixel after the other.
-INLINE void do_each(const int partial, const Strip *s) {
+INLINE void do_each(const int part, const Strip *s) {
   const Bounds bounds = bounds_of(s->finish);
   for (i64 pixel = 0; pixel < s->pixels; pixel++) {
     const u8 *window = s->input + pixel * s->in_step;
@@ -33,11 +35,11 @@ INLINE void do_each(const int partial, const Strip *s) {
       const u8 *taps[TAPS];
       for (int i = 0; i < TAPS; i++) taps[i] = window + s->taps[step * TAPS + i];
       Operand x[VECS];
-      interleave(taps, TAPS, s->channels, partial, x);
+      interleave(taps, TAPS, part, s->channels, x);
       for (int v = 0; v < VECS; v++) sums[v] = multiply_add(sums[v], x[v], w + v * (BLOCK * TAPS / VECS));
     }
     if (s->params[QDEPTHWISE_quick]) {
-      store_quick(sums, s->scales, &bounds, s->out + pixel * s->out_step, s->channels, partial);
+      store_quick(sums, s->scales, &bounds, s->out + pixel * s->out_step, part, s->channels);
     } else {
       i32 ordered[BLOCK] __attribute__((aligned(64)));
       store_in_order(sums, ordered);
@@ -46,12 +48,12 @@ INLINE void do_each(const int partial, const Strip *s) {
   }
 }
 
-// A square window, column by column, and the quick epilogue. `size` and `stride` are constants.
-INLINE void do_columns(const int size, const int stride, const Strip *s) {
+// A square window, column by column, and the quick epilogue. `size`, `stride` and `part` (WHOLE or SPLIT) are constants.
+INLINE void do_columns(const int size, const int stride, const int part, const Strip *s) {
   const int turns = (size + stride - 1) / stride;  // output pixels that see a column, at most
   const int steps = (size + TAPS - 1) / TAPS;      // of a column
   const i64 column_step = s->params[QDEPTHWISE_column_step], row_step = s->params[QDEPTHWISE_row_step];
-  const i64 pixels = s->pixels, out_step = s->out_step;
+  const i64 pixels = s->pixels, out_step = s->out_step, below_in = s->below_in, below_out = s->below_out;
   const Weight *weights = s->weights;
   const float *scales = s->scales;
   const Bounds bounds = bounds_of(s->finish);
@@ -70,7 +72,7 @@ INLINE void do_columns(const int size, const int stride, const Strip *s) {
           const u8 *taps[TAPS];
           Operand x[VECS];
           for (int i = 0; i < count; i++) taps[i] = column + (step * TAPS + i) * row_step;
-          interleave(taps, count, BLOCK, 0, x);
+          interleave(taps, count, part, below_in, x);
 #pragma clang loop unroll(full)
           for (int back = 0; back < turns; back++) {
             if (j + back * stride >= size) continue;
@@ -82,7 +84,7 @@ INLINE void do_columns(const int size, const int stride, const Strip *s) {
         // The last column of the window that began `turns - 1` pixels ago.
         const i64 pixel = first + turn - (turns - 1);
         if (j != (size - 1) % stride || pixel < 0) continue;
-        store_quick(sums[(turn + 1) % turns], scales, &bounds, out, BLOCK, 0);
+        store_quick(sums[(turn + 1) % turns], scales, &bounds, out, part, below_out);
         if (pixel == pixels - 1) return;
         out += out_step;
       }
@@ -90,20 +92,32 @@ INLINE void do_columns(const int size, const int stride, const Strip *s) {
   }
 }
 
-OUTLINE void do_any(const Strip *s) { do_each(0, s); }
-OUTLINE void do_partial(const Strip *s) { do_each(1, s); }
-#define COLUMNS(size, stride) \
-  OUTLINE void do_columns_##size##_##stride(const Strip *s) { do_columns(size, stride, s); }
-COLUMNS(3, 1) COLUMNS(3, 2) COLUMNS(5, 1) COLUMNS(5, 2)
+OUTLINE void do_any(const Strip *s) { do_each(WHOLE, s); }
+OUTLINE void do_partial(const Strip *s) { do_each(PARTIAL, s); }
+#define COLUMNS(name, part)                                                         \
+  OUTLINE void name##_3_1(const Strip *s) { do_columns(3, 1, part, s); }          \
+  OUTLINE void name##_3_2(const Strip *s) { do_columns(3, 2, part, s); }          \
+  OUTLINE void name##_5_1(const Strip *s) { do_columns(5, 1, part, s); }          \
+  OUTLINE void name##_5_2(const Strip *s) { do_columns(5, 2, part, s); }          \
+  INLINE void name(const Strip *s) {                                              \
+    if (s->params[QDEPTHWISE_window] == 3)                                        \
+      s->params[QDEPTHWISE_stride] == 1 ? name##_3_1(s) : name##_3_2(s);          \
+    else                                                                          \
+      s->params[QDEPTHWISE_stride] == 1 ? name##_5_1(s) : name##_5_2(s);          \
+  }
+COLUMNS(do_whole, WHOLE)
+#if SPLITS
+COLUMNS(do_split, SPLIT)
+#endif
 
 INLINE void do_strip(const Strip *s) {
-  const i64 window = s->params[QDEPTHWISE_window], stride = s->params[QDEPTHWISE_stride] * s->params[QDEPTHWISE_pixels];
+#if SPLITS
+  if (s->split) return do_split(s);
+#endif
   if (s->channels < BLOCK)
     do_partial(s);
-  else if (!window || !s->params[QDEPTHWISE_quick])
-    do_any(s);
-  else if (window == 3)
-    stride == 1 ? do_columns_3_1(s) : do_columns_3_2(s);
+  else if (s->params[QDEPTHWISE_window] && s->params[QDEPTHWISE_quick])
+    do_whole(s);
   else
-    stride == 1 ? do_columns_5_1(s) : do_columns_5_2(s);
+    do_any(s);
 }

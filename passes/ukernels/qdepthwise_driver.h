@@ -8,33 +8,30 @@
 #include "qdepthwise_params.h"
 #include "qdepthwise_strip.h"
 
-INLINE void do_row(const i32 *p, const u8 *input, const u8 *residual, u8 *out, const Finish *finish) {
+// One block of channels of a row; `rows`: 2 if the row below goes with it.
+INLINE void do_block(const i32 *p, i64 block, int split, i64 rows, const u8 *input, const u8 *residual, u8 *out, const Finish *finish) {
   const u8 *blob = (const u8 *)p;
-  const i64 channels = p[QDEPTHWISE_channels], held = p[QDEPTHWISE_pixels], width = p[QDEPTHWISE_width];
-  const i64 out_size = p[QDEPTHWISE_out_f32] ? 4 : 1, residual_size = p[QDEPTHWISE_residual_f32] ? 4 : 1;
-  for (i64 block = 0; block < p[QDEPTHWISE_blocks]; block++) {
-    const i64 first = channels < BLOCK ? 0 : smaller(block * BLOCK, channels - BLOCK);
-    Strip s = {
-        .input = input + first,
-        .residual = residual ? residual + first * residual_size : 0,
-        .out = out + first * out_size,
-        .pixels = width / held,
-        .channels = smaller(BLOCK, channels * held),
-        .in_step = p[QDEPTHWISE_in_step_x] * held,
-        .residual_step = p[QDEPTHWISE_residual_step_x],
-        .out_step = p[QDEPTHWISE_out_step_x] * held,
-        .taps = (const i32 *)(blob + p[QDEPTHWISE_taps_offset]),
-        .weights = (const Weight *)(blob + p[QDEPTHWISE_weight_offset]) + block * p[QDEPTHWISE_block_weights],
-        .scales = (const float *)(blob + p[QDEPTHWISE_scale_offset]) + block * 2 * BLOCK,
-        .params = p,
-        .finish = finish,
-    };
-    do_strip(&s);
-    if (width % held == 0) continue;
-    // The last of an odd number of pixels goes with the one before it.
-    s.input += (width - held) * p[QDEPTHWISE_in_step_x], s.out += (width - held) * p[QDEPTHWISE_out_step_x], s.pixels = 1;
-    do_strip(&s);
-  }
+  const i64 size = split ? BLOCK / 2 : BLOCK, channels = p[QDEPTHWISE_channels];
+  const i64 first = channels < size ? 0 : smaller(block * BLOCK, channels - size);
+  const Strip s = {
+      .input = input + first,
+      .residual = residual ? residual + first * (p[QDEPTHWISE_residual_f32] ? 4 : 1) : 0,
+      .out = out + first * (p[QDEPTHWISE_out_f32] ? 4 : 1),
+      .pixels = p[QDEPTHWISE_width],
+      .channels = smaller(size, channels),
+      .split = split,
+      .below_in = (rows - 1) * p[QDEPTHWISE_in_step_y],
+      .below_out = (rows - 1) * p[QDEPTHWISE_out_step_y],
+      .in_step = p[QDEPTHWISE_in_step_x],
+      .residual_step = p[QDEPTHWISE_residual_step_x],
+      .out_step = p[QDEPTHWISE_out_step_x],
+      .taps = (const i32 *)(blob + p[QDEPTHWISE_taps_offset]),
+      .weights = (const Weight *)(blob + p[QDEPTHWISE_weight_offset]) + block * p[QDEPTHWISE_block_weights],
+      .scales = (const float *)(blob + p[QDEPTHWISE_scale_offset]) + block * 2 * BLOCK,
+      .params = p,
+      .finish = finish,
+  };
+  do_strip(&s);
 }
 
 INLINE void convolve_depthwise(const u8 *input, const u8 *residual, const u8 *blob, u8 *out, i64 group) {
@@ -48,10 +45,14 @@ INLINE void convolve_depthwise(const u8 *input, const u8 *residual, const u8 *bl
                        p[QDEPTHWISE_channels] * (p[QDEPTHWISE_out_f32] ? 4 : 1), (u8)p[QDEPTHWISE_frame_fill]};
   const i64 top = group * p[QDEPTHWISE_block_height], bottom = smaller(top + p[QDEPTHWISE_block_height], p[QDEPTHWISE_height]);
   fill_frame(out, &result, &frame, top, bottom);
-  for (i64 y = top; y < bottom; y++)
-    do_row(p, input + p[QDEPTHWISE_in_offset] + y * p[QDEPTHWISE_in_step_y],
-           residual ? residual + p[QDEPTHWISE_residual_offset] + y * p[QDEPTHWISE_residual_step_y] : 0,
-           out + result.offset + y * result.step_y, &finish);
+  const i64 split = p[QDEPTHWISE_split], whole = p[QDEPTHWISE_blocks] - split;
+  for (i64 y = top; y < bottom; y++) {
+    const u8 *in = input + p[QDEPTHWISE_in_offset] + y * p[QDEPTHWISE_in_step_y];
+    const u8 *other = residual ? residual + p[QDEPTHWISE_residual_offset] + y * p[QDEPTHWISE_residual_step_y] : 0;
+    u8 *to = out + result.offset + y * result.step_y;
+    for (i64 block = 0; block < whole; block++) do_block(p, block, 0, 1, in, other, to, &finish);
+    if (split && (y - top) % 2 == 0) do_block(p, whole, 1, smaller(2, bottom - y), in, other, to, &finish);
+  }
 }
 
 void SYMBOL(qdepthwise)(const u8 *input, const u8 *blob, u8 *out, i64 input_offset, i64 blob_offset, i64 out_offset, i64 x, i64 y) {

@@ -19,7 +19,7 @@
   FIELD(row_step)            /* from one tap to the next in its column */                                                          \
   FIELD(window)              /* 3 or 5: a square window whose steps are columns; else 0 */                                         \
   FIELD(stride)              /* of the window in width */                                                                          \
-  FIELD(pixels)              /* output pixels in a block: 2 where channels fill half of one and stride is 1, else 1 */             \
+  FIELD(split)               /* 1: the last block has half as many channels of two rows at once, of which the second lies below */ \
   FIELD(steps)                                                                                                                     \
   FIELD(blocks)              /* of channels */                                                                                     \
   FIELD(block_weights)       /* from one block's weights to the next's: 0 where all have the same */                               \

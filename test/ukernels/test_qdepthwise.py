@@ -21,7 +21,7 @@ def test_every_number_of_channels(machine: Machine) -> None:
         machine,
         [
             replace(SAME, channels=c, residual=residual, stored=stored, seed=c)
-            for c in (*range(1, 50), 58, 64, 116, 120)
+            for c in (*range(1, 50), 58, 64, 80, 96, 116, 120, 144)
             for residual, stored in ((False, True), (False, False), (True, True), (True, False))
         ],
     )
@@ -31,7 +31,7 @@ def test_every_number_of_channels(machine: Machine) -> None:
 def test_every_number_of_pixels(machine: Machine) -> None:
     """Up to several workgroups."""
     sizes = [*((n, 1) for n in range(1, 26)), *((1, n) for n in range(1, 26)), (57, 3), (14, 14), (112, 5)]
-    check(machine, [replace(SAME, out=out, channels=c, seed=sum(out)) for out in sizes for c in (7, 32, 64)])
+    check(machine, [replace(SAME, out=out, channels=c, seed=sum(out)) for out in sizes for c in (7, 32, 64, 72)])
 
 
 @each_machine
@@ -86,7 +86,7 @@ def convolutions(draw: st.DrawFn) -> Convolution:
 
     case = Convolution(
         out=pair(1, 2, 3, 5, 8, 13, 30),
-        channels=draw(st.one_of(st.integers(1, 150), st.sampled_from((32, 64)))),
+        channels=draw(st.one_of(st.integers(1, 150), st.sampled_from((32, 64, 96)))),
         filters=0,
         kernel=pair(1, 2, 3, 5, 7),
         strides=pair(1, 2, 3),

@@ -5,23 +5,25 @@
 #define BLOCK 16
 #define TAPS 2
 #define VECS 2
+#define SPLITS 0
 #include <immintrin.h>
 
 #include "../common.h"
+#include "../qdepthwise_strip.h"
 #include "../store_tile_avx2.h"
 
 typedef int16_t Weight;
 typedef __m256i Vec, Operand;
 
-INLINE __m256i load(const u8 *p, i64 channels, const int partial) {
+INLINE __m256i load(const u8 *p, const int part, i64 extent) {
   u8 copied[BLOCK] = {0};
-  if (partial) copy_bytes(copied, p, channels), p = copied;
+  if (part == PARTIAL) copy_bytes(copied, p, extent), p = copied;
   return _mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i *)p));
 }
 
-INLINE void interleave(const u8 *const *taps, const int count, i64 channels, const int partial, Vec *x) {
-  const __m256i a = load(taps[0], channels, partial);
-  const __m256i b = count > 1 ? load(taps[1], channels, partial) : _mm256_setzero_si256();
+INLINE void interleave(const u8 *const *taps, const int count, const int part, i64 extent, Vec *x) {
+  const __m256i a = load(taps[0], part, extent);
+  const __m256i b = count > 1 ? load(taps[1], part, extent) : _mm256_setzero_si256();
   x[0] = _mm256_unpacklo_epi16(a, b), x[1] = _mm256_unpackhi_epi16(a, b);
 }
 
@@ -42,14 +44,14 @@ INLINE Bounds bounds_of(const Finish *f) {
 }
 
 // What exceeds 8 bits saturates as it is packed: the clamp is left to bytes.
-INLINE void store_quick(const Vec *sums, const float *scales, const Bounds *b, u8 *out, i64 channels, const int partial) {
+INLINE void store_quick(const Vec *sums, const float *scales, const Bounds *b, u8 *out, const int part, i64 extent) {
   const __m256i words = _mm256_packs_epi32(scaled(sums[0], scales), scaled(sums[1], scales + 8));
   __m128i bytes = _mm_packus_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1));
   bytes = _mm_max_epu8(_mm_min_epu8(bytes, b->high), b->low);
-  if (partial) {
+  if (part == PARTIAL) {
     u8 copied[BLOCK];
     _mm_storeu_si128((__m128i *)copied, bytes);
-    copy_bytes(out, copied, channels);
+    copy_bytes(out, copied, extent);
   } else {
     _mm_storeu_si128((__m128i *)out, bytes);
   }
