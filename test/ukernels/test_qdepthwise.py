@@ -31,7 +31,9 @@ def test_every_number_of_channels(machine: Machine) -> None:
 def test_every_number_of_pixels(machine: Machine) -> None:
     """Up to several workgroups."""
     sizes = [*((n, 1) for n in range(1, 26)), *((1, n) for n in range(1, 26)), (57, 3), (14, 14), (112, 5)]
-    check(machine, [replace(SAME, out=out, channels=c, seed=sum(out)) for out in sizes for c in (7, 32, 64, 72)])
+    check(
+        machine, [replace(SAME, out=out, channels=c, seed=sum(out)) for out in sizes for c in (7, 32, 64, 72)]
+    )
 
 
 @each_machine
