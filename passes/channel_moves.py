@@ -42,6 +42,7 @@ def copies(module: ir.Module, kernels: Kernels) -> None:
     """Requests copies of what a concatenation that kernels write has from elsewhere or is read early."""
     made = {call.result for call in kernels.calls}
     order = {op: index for index, op in enumerate(values.operations(values.main_function(module)))}
+    copied: list[tuple[ir.Operation, int, ir.Value]] = []
     for op in order:
         if op.name != "tensor.concat" or values.rank(op.results[0]) != 4 or op.attributes["dim"].value != 3:
             continue
@@ -49,13 +50,16 @@ def copies(module: ir.Module, kernels: Kernels) -> None:
         if not any(value in made for value in operands):
             continue
         for index, value in enumerate(operands):
-            early = any(order[reader] < order[op] for reader in values.users(value))
+            # Readers without a number are copies made here for earlier concatenations.
+            early = any(order.get(reader, -1) < order[op] for reader in values.users(value))
             if value in made and not early and value not in operands[:index]:
                 continue
             length = values.shape(value)[3] * element_bytes(value.type)
             copy = _request(op, value, value, Runs((0,), length), kernels)
             if copy is not None:
-                op.operands[index] = copy
+                copied.append((op, index, copy))
+    for op, index, copy in copied:  # not before: an operation is found by its operands
+        op.operands[index] = copy
 
 
 def _request(
