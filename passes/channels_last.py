@@ -9,7 +9,7 @@ import numpy as np
 from iree.compiler import ir
 from iree.compiler.dialects import linalg
 
-from quantune.ir import build, values
+from quantune.ir import build, grouped, values
 from quantune.ir.evaluate import constant_value
 from quantune.passes.base import Pass, Report, cleanup
 
@@ -30,8 +30,8 @@ class ChannelsLast(Pass):
         %0 = linalg.transpose ins(%x) permutation = [0, 2, 3, 1]
         %1 = linalg.conv_2d_nhwc_hwcf ins(%0, %w_t : tensor<1x8x8x3xf32>, tensor<3x3x3x4xf32>)
 
-    Left alone: grouped convolutions other than depthwise (they stay NCHW between two transposes), values of
-    rank below 4.
+    Left alone: grouped convolutions that `join-groups` left alone (they stay NCHW between two transposes),
+    values of rank below 4.
     """
 
     def apply(self, module: ir.Module) -> Report:
@@ -80,10 +80,11 @@ class _Mover:
         if op.name in ("arith.constant", "tensor.empty", "linalg.fill") or "nhwc" in op.name:
             return
         with ir.InsertionPoint(op), op.location:
-            if op.name == "linalg.generic" and any(values.rank(v) >= 4 for v in [*op.operands, *op.results]):
+            rule = self.convolution if grouped.GROUPS in op.attributes else self.rules.get(op.name)
+            images = any(values.rank(v) >= 4 for v in [*op.operands, *op.results])
+            if rule is None and op.name == "linalg.generic" and images:
                 self.generic(op)
                 return
-            rule = self.rules.get(op.name)
             twin = rule(op) if rule and values.rank(op.operands[0]) >= 4 else None
             if twin is not None:
                 self.twins[op.results[0]] = twin
@@ -117,6 +118,9 @@ class _Mover:
             ([1, 2, 0], "depthwise_conv_2d_nhwc_hwc") if depthwise else ([2, 3, 1, 0], "conv_2d_nhwc_hwcf")
         )
         moved = build.constant(np.ascontiguousarray(weight.transpose(layout)))
+        if grouped.GROUPS in op.attributes:
+            operands = [self.physical(op.operands[0]), moved, self.initial(start)]
+            return grouped.convolution(operands, grouped.groups_of(op), *values.window_steps(op))
         return _named(name, [self.physical(op.operands[0]), moved], self.initial(start), op)
 
     def pooling(self, op: ir.Operation) -> ir.Value:

@@ -10,7 +10,7 @@ from iree.compiler import ir
 from iree.compiler.dialects import linalg
 from numpy.typing import NDArray
 
-from quantune.ir import build, match, values
+from quantune.ir import build, grouped, match, values
 from quantune.passes.base import Pass, Report, cleanup
 
 
@@ -33,12 +33,20 @@ class ConvertConvToMatmul(Pass):
     The same in f32: beside integer layers, IREE's direct strided float convolutions take up to 40 times as
     long.
 
+    Grouped convolutions become linalg's own, with the groups as a dimension.
+
     Left alone: depthwise convolutions, weights that are not constant.
     """
 
     def apply(self, module: ir.Module) -> Report:
         converted = 0
         for op in values.operations(values.main_function(module)):
+            if grouped.GROUPS in op.attributes:
+                with ir.InsertionPoint(op), op.location:
+                    apart = grouped.with_a_dimension_of_groups(op, *op.operands)
+                    op.results[0].replace_all_uses_with(apart)
+                op.erase()
+                continue
             weight = values.constant(op.operands[1]) if op.name == match.CONVOLUTION else None
             if weight is not None:
                 with ir.InsertionPoint(op), op.location:

@@ -10,7 +10,7 @@ from iree.compiler import ir
 from iree.compiler.dialects import arith
 from numpy.typing import NDArray
 
-from quantune.ir import build, values
+from quantune.ir import build, grouped, values
 from quantune.ir.evaluate import broadcast_along, constant_value, evaluate_body, numpy_operation
 from quantune.passes.base import Pass, Report, cleanup
 
@@ -49,7 +49,7 @@ class FoldBatchNorm(Pass):
 
     def apply(self, module: ir.Module) -> Report:
         folded = sum(
-            _fold(op) for op in values.operations(values.main_function(module)) if op.name in CHANNEL_AXES
+            _fold(op) for op in values.operations(values.main_function(module)) if _axes(op) is not None
         )
         cleanup(module)
         return {"folded": folded}
@@ -63,13 +63,17 @@ class _Affine:
     offset: Any
 
 
+def _axes(op: ir.Operation) -> tuple[int, int] | None:
+    return CHANNEL_AXES.get("linalg.conv_2d_nchw_fchw" if grouped.GROUPS in op.attributes else op.name)
+
+
 def _fold(op: ir.Operation) -> bool:
     """Folds what follows one contraction; False when there was nothing to do."""
     weight = constant_value(op.operands[1])
     start = constant_value(op.operands[2])
     if weight is None or start is None:
         return False
-    weight_axis, axis = CHANNEL_AXES[op.name]
+    weight_axis, axis = _axes(op) or (0, 0)
     rank = values.rank(op.results[0])
     affine = _Affine(np.float64(1), np.float64(0) if not start.any() else _per_channel(start, axis))
     if affine.offset is None:

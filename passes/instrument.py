@@ -55,7 +55,7 @@ class Instrument(Pass):
         if self.twins:
             for name in chosen:
                 if (
-                    anchor_of(groups[name]).name in match.CONTRACTIONS
+                    match.contraction_kind(anchor_of(groups[name])) is not None
                     and quant.precision_of(groups[name][-1]) == "integer"
                 ):
                     results[name + TWIN] = _clone(groups[name], name + TWIN)

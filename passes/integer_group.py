@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from quantune.errors import UnsupportedError
 from quantune.graph.extract import epilogue_facts
 from quantune.graph.model import Layer
-from quantune.ir import match, quant, values
+from quantune.ir import grouped, match, quant, values
 from quantune.numerics.epilogue import Epilogue, contraction_epilogue
 from quantune.numerics.weights import quantize_weights
 from quantune.passes.ukernels.geometry import Geometry
@@ -132,4 +132,5 @@ def geometry_of(anchor: ir.Operation) -> Geometry:
         out[1],
         out[2],
         out[3],
+        grouped.groups_of(anchor),
     )

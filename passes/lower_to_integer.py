@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from quantune.errors import UnsupportedError
 from quantune.graph.extract import anchor_of, layer_operations
-from quantune.ir import build, match, quant, values
+from quantune.ir import build, grouped, match, quant, values
 from quantune.numerics.epilogue import add_epilogue, average_epilogue
 from quantune.passes.base import Pass, Report, tidy
 from quantune.passes.emit_epilogue import emit_epilogue
@@ -84,6 +84,8 @@ def _accumulate(
     operands = [stored, build.constant(weight)]
     if anchor.name == match.MATMUL:
         return linalg.matmul(*operands, outs=[init]), correction
+    if grouped.GROUPS in anchor.attributes:
+        return grouped.with_a_dimension_of_groups(anchor, operands[0], operands[1], init), correction
     make = getattr(linalg, anchor.name.removeprefix("linalg."))
     strides, dilations = values.window_steps(anchor)
     return make(*operands, outs=[init], strides=strides, dilations=dilations), correction
@@ -133,7 +135,7 @@ def _add(group: IntegerGroup) -> None:
 
 
 def _rule(anchor: ir.Operation) -> Callable[[IntegerGroup], None] | None:
-    if anchor.name in match.CONTRACTIONS:
+    if match.contraction_kind(anchor) is not None:
         return _contraction
     if anchor.name == "linalg.pooling_nhwc_sum" or match.spatial_sum(anchor) is not None:
         return _average

@@ -55,13 +55,13 @@ class NameLayers(Pass):
         groups = _Groups(ops)
         names = _Names()
         anchors = [op for op in ops if op in groups.members]
-        for anchor in sorted(anchors, key=lambda op: op.name not in match.CONTRACTIONS):
+        for anchor in sorted(anchors, key=lambda op: match.contraction_kind(op) is None):
             name = names.unique(anchor)
             for member in groups.members[anchor]:
                 member.attributes[values.LAYER] = ir.StringAttr.get(name)
         return {
             "layers": len(groups.members),
-            "contractions": sum(a.name in match.CONTRACTIONS for a in groups.members),
+            "contractions": sum(match.contraction_kind(a) is not None for a in groups.members),
         }
 
 
@@ -96,7 +96,7 @@ class _Groups:
         low, high, filler = padding
         if any(low[i] or high[i] for i in (0, len(low) - 1)):
             return False
-        if anchor.name in match.CONTRACTIONS or anchor.name == "linalg.pooling_nhwc_sum":
+        if match.contraction_kind(anchor) or anchor.name == "linalg.pooling_nhwc_sum":
             return filler == 0.0
         return anchor.name == "linalg.pooling_nhwc_max" and filler == -np.inf
 
@@ -151,9 +151,9 @@ class _Names:
 
     def unique(self, anchor: ir.Operation) -> str:
         path, _, _ = values.source(anchor)
-        kind = match.CONTRACTIONS.get(anchor.name) or _KINDS.get(anchor.name) or _generic_kind(anchor)
+        kind = match.contraction_kind(anchor) or _KINDS.get(anchor.name) or _generic_kind(anchor)
         base = path or kind
-        if base in self.used and anchor.name not in match.CONTRACTIONS and path:
+        if base in self.used and match.contraction_kind(anchor) is None and path:
             base = f"{path}.{kind}"
         self.used[base] += 1
         return base if self.used[base] == 1 else f"{base}#{self.used[base]}"

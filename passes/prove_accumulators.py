@@ -68,7 +68,7 @@ class ProveAccumulators(Pass):
 
 
 def _is_integer_product(anchor: ir.Operation) -> bool:
-    return quant.precision_of(anchor) == "integer" and anchor.name in (match.CONVOLUTION, match.MATMUL)
+    return quant.precision_of(anchor) == "integer" and match.contraction_kind(anchor) in ("conv2d", "linear")
 
 
 def flush_schedule(anchor: ir.Operation) -> list[bytes] | None:

@@ -18,6 +18,7 @@ from quantune.passes.convert_conv_to_matmul import ConvertConvToMatmul
 from quantune.passes.fold_batch_norm import FoldBatchNorm
 from quantune.passes.insert_qdq import InsertQdq
 from quantune.passes.instrument import Instrument
+from quantune.passes.join_groups import JoinGroups
 from quantune.passes.lower_casts import LowerCasts
 from quantune.passes.lower_to_integer import LowerToInteger
 from quantune.passes.name_layers import NameLayers
@@ -34,6 +35,7 @@ Readers = Mapping[type, Callable[[str], Any]]
 def all_passes() -> list[type[Pass]]:
     """Every pass, in the order of the pipeline."""
     return [
+        JoinGroups,
         FoldBatchNorm,
         ChannelsLast,
         NameLayers,

@@ -62,7 +62,7 @@ class SelectKernels(Pass):
                 if quant.precision_of(anchor) == "integer":
                     if (rule := self._rule(anchor)) is not None:
                         choices[name] = rule(name, IntegerGroup(ops, anchor), kernels)
-                elif anchor.name in match.CONTRACTIONS and (group := float_group(ops, anchor)) is not None:
+                elif (group := float_group(ops, anchor)) is not None:
                     choices[name] = self._float(name, group, kernels)
         quantizations = map_kernels.casts(module, kernels)
         fold_casts(module)
@@ -74,7 +74,7 @@ class SelectKernels(Pass):
         return {"choices": choices, "kernels": chosen, "quantizations": quantizations}
 
     def _rule(self, anchor: ir.Operation) -> Callable[[str, IntegerGroup, Kernels], str] | None:
-        if anchor.name in match.CONTRACTIONS:
+        if match.contraction_kind(anchor) is not None:
             return self._convolution
         if anchor.name == pooling_kernels.MAXIMUM:
             return pooling_kernels.maximum

@@ -179,7 +179,7 @@ func.func @left_alone(%x: tensor<1x1x2x2xf32>, %w: tensor<1x1x1x1xf32>, %m: tens
 
 // -----
 
-// Grouped convolutions other than depthwise stay as they are: their input goes back to the model's order, and they are reported.
+// Grouped convolutions that join-groups has left stay as they are: their input goes back to the model's order, and they are reported.
 
 // CHECK: // channels-last: {"converted": {{[0-9]+}}, "channels_first_left": ["linalg.conv_2d_ngchw_gfchw
 // CHECK-LABEL: func.func @grouped

@@ -11,7 +11,7 @@ from iree.compiler import ir
 from iree.compiler.dialects import arith, func, linalg
 
 from cases import WINDOWED, Case, weights
-from quantune.ir import build, values
+from quantune.ir import build, grouped, values
 
 
 def add_function(module: ir.Module, cases: Sequence[Case]) -> list[int]:
@@ -102,7 +102,7 @@ def _contraction(case: Case, x: ir.Value, residual: list[ir.Value]) -> ir.Value:
     if case.kind == "linear":
         value = linalg.matmul(x, weight, outs=[init])
     elif case.kind == "conv2d":
-        value = linalg.conv_2d_nhwc_hwcf(x, weight, outs=[init], **steps)
+        value = _convolution(case, x, weight, init)
     else:
         value = linalg.depthwise_conv_2d_nhwc_hwc(x, weight, outs=[init], **steps)
     if case.bias:
@@ -113,6 +113,13 @@ def _contraction(case: Case, x: ir.Value, residual: list[ir.Value]) -> ir.Value:
     for other in residual:
         value = build.elementwise([value, other], build.f32(), lambda a, b: arith.AddFOp(a, b).result)
     return value
+
+
+def _convolution(case: Case, *operands: ir.Value) -> ir.Value:
+    if case.groups > 1:
+        return grouped.convolution(operands, case.groups, case.strides, case.dilations)
+    steps = {"strides": list(case.strides), "dilations": list(case.dilations)}
+    return linalg.conv_2d_nhwc_hwcf(*operands[:2], outs=[operands[2]], **steps)
 
 
 def _pool(case: Case, x: ir.Value, make: Any, start: float) -> ir.Value:

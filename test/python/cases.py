@@ -26,6 +26,7 @@ Kind = Literal[
     "concat",
     "clamp",
 ]
+Fill = Literal["random", "least", "largest", "matched"]
 Residual = Literal["none", "integer", "float"]
 WINDOWED = ("conv2d", "depthwise_conv2d", "avg_pool", "max_pool")
 WITH_WEIGHTS = ("conv2d", "depthwise_conv2d", "linear")
@@ -43,6 +44,7 @@ class Case:
         residual: a second input added before the clamp, read as integers or as f32.
         stored: whether the result is stored in integers; else the layer delivers f32.
         ties: scales are powers of two and weights whole, so that many results lie halfway between two steps.
+        groups: of a conv2d.
         alike: the inputs of a concatenation share the output's quantization.
     """
 
@@ -58,13 +60,14 @@ class Case:
     weight_bits: int = 8
     input_bits: int = 8
     output_bits: int = 8
-    fill: Literal["random", "least", "largest", "matched"] = "random"
+    fill: Fill = "random"
     clamp: tuple[float, float] = (-np.inf, np.inf)
     residual: Residual = "none"
     bias: bool = True
     stored: bool = True
     ties: bool = False
     alike: bool = False
+    groups: int = 1
     seed: int = 0
 
     @property
@@ -89,7 +92,7 @@ class Case:
 def weights(case: Case) -> NDArray[np.float32]:
     """In the layout of the kind; channels of very different magnitude, one of them dead."""
     shape = {
-        "conv2d": (*case.kernel, case.channels, case.filters),
+        "conv2d": (*case.kernel, case.channels // case.groups, case.filters),
         "depthwise_conv2d": (*case.kernel, case.channels),
         "linear": (case.channels, case.filters),
     }[case.kind]
@@ -162,6 +165,10 @@ ALL_KINDS: tuple[Case, ...] = (
     Case("conv2d", (3, 3), 16, 16, (3, 3), fill="matched", bias=False, seed=5),
     Case("conv2d", residual="float", clamp=(0.0, 6.0), weight_bits=6, seed=6),
     Case("conv2d", (5, 5), 1, 1, (2, 2), ties=True, weight_bits=3, input_bits=4, output_bits=6, seed=7),
+    Case("conv2d", (4, 4), 12, 20, (3, 3), padding=((1, 1), (1, 1)), groups=4, clamp=(0.0, 6.0), seed=40),
+    Case("conv2d", (3, 5), 32, 32, (3, 3), (2, 1), groups=2, residual="integer", seed=41),
+    Case("conv2d", (3, 2), 64, 64, (1, 1), groups=32, weight_bits=6, input_bits=7, stored=False, seed=42),
+    Case("conv2d", (3, 3), 4, 8, (3, 2), groups=4, residual="float", ties=True, seed=43),
     Case("depthwise_conv2d", (4, 4), 40, kernel=(3, 3), padding=((1, 1), (1, 1)), clamp=(0.0, 6.0), seed=9),
     Case("depthwise_conv2d", (3, 2), 1, kernel=(5, 3), strides=(2, 2), input_bits=6, stored=False, seed=10),
     Case("depthwise_conv2d", channels=9, fill="matched", residual="integer", seed=11),

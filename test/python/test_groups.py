@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from cases import ALL_KINDS, WITH_WEIGHTS, Case, Kind, Residual
+from cases import ALL_KINDS, WITH_WEIGHTS, Case, Fill, Kind, Residual
 from groups import Written, check, write
 from quantune.backend.compiler import BEST_FLAGS, compile_module, executable_target, kernel_target
 from quantune.backend.pipeline import NO_KERNELS
@@ -70,19 +70,21 @@ def case(draw: st.DrawFn) -> Case:
     spare = [st.integers(0, step - 1 if size > 1 else 0) for step, size in zip(strides, out, strict=True)]
     residuals: list[Residual] = ["none", "integer", "float"] if kind in WITH_WEIGHTS else ["none"]
     alike = kind == "concat" and draw(st.booleans())
-    bits = st.integers(2, 8)
+    bits, groups = st.integers(2, 8), draw(st.sampled_from([1, 1, 2, 3])) if kind == "conv2d" else 1
+    fills: list[Fill] = ["random", "random", "least", "largest", "matched"]
     return Case(
         kind,
         out=out,
-        channels=draw(st.sampled_from([1, 2, 3, 8, 13, 16, 33])),
-        filters=draw(st.sampled_from([1, 3, 4, 16, 17, 40])),
+        channels=groups * draw(st.sampled_from([1, 2, 3, 8, 13, 16, 33])),
+        filters=groups * draw(st.sampled_from([1, 3, 4, 16, 17, 40])),
+        groups=groups,
         kernel=kernel,
         strides=strides,
         dilations=dilations,
         padding=draw(st.tuples(*side)),
         spare=draw(st.tuples(*spare)),
         weight_bits=draw(bits),
-        fill=draw(st.sampled_from(["random", "random", "least", "largest", "matched"])),
+        fill=draw(st.sampled_from(fills if groups == 1 else fills[:-1])),
         clamp=draw(st.sampled_from(CLAMPS)),
         residual=draw(st.sampled_from(residuals)),
         bias=draw(st.booleans()),

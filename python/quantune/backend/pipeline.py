@@ -12,6 +12,7 @@ from quantune.passes.channels_last import ChannelsLast
 from quantune.passes.convert_conv_to_matmul import ConvertConvToMatmul
 from quantune.passes.fold_batch_norm import FoldBatchNorm
 from quantune.passes.insert_qdq import InsertQdq
+from quantune.passes.join_groups import JoinGroups
 from quantune.passes.kernel_dispatch import KernelTarget
 from quantune.passes.lower_casts import LowerCasts
 from quantune.passes.lower_to_integer import LowerToInteger
@@ -25,7 +26,8 @@ from quantune.plan.schema import Plan
 
 # Ingress → the reference module that is calibrated, analysed and planned for. Still f32 throughout.
 FLOAT: tuple[Pass, ...] = (
-    FoldBatchNorm(),  # first: it needs the contraction's neighbours as torch wrote them
+    JoinGroups(),  # a grouped convolution is one operation …
+    FoldBatchNorm(),  # … which needs its neighbours as torch wrote them
     ChannelsLast(),
     NameLayers(),  # last: a layer is a group of channels-last operations
 )

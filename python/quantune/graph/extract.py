@@ -10,7 +10,7 @@ from iree.compiler import ir
 
 from quantune.errors import QuantuneError
 from quantune.graph.model import Graph, Layer, LayerKind
-from quantune.ir import match, values
+from quantune.ir import grouped, match, values
 from quantune.ir.evaluate import constant_value
 
 
@@ -56,7 +56,7 @@ def anchor_of(group: list[ir.Operation]) -> ir.Operation:
     heavy = [
         op
         for op in group
-        if op.name in match.CONTRACTIONS or "pooling" in op.name or match.spatial_sum(op) is not None
+        if match.contraction_kind(op) is not None or "pooling" in op.name or match.spatial_sum(op) is not None
     ]
     return (heavy or group)[0]
 
@@ -121,7 +121,7 @@ _SIMPLE: dict[str, LayerKind] = {
 
 def _kind(group: list[ir.Operation], anchor: ir.Operation) -> LayerKind:
     if match.is_contraction(anchor):
-        return match.CONTRACTIONS[anchor.name]  # type: ignore[return-value]
+        return match.contraction_kind(anchor)  # type: ignore[return-value]
     if anchor.name in _SIMPLE:
         return _SIMPLE[anchor.name]
     if anchor.name == "tensor.pad" and match.padding_of(anchor) is not None:
@@ -158,6 +158,8 @@ def _attributes(kind: LayerKind, group: list[ir.Operation], anchor: ir.Operation
     found: dict[str, Any] = {}
     if kind in ("conv2d", "depthwise_conv2d") or "pooling" in anchor.name:
         found["strides"], found["dilations"] = values.window_steps(anchor)
+    if (groups := grouped.groups_of(anchor)) > 1:
+        found["groups"] = groups
     if "pooling" in anchor.name:
         found["kernel"] = list(values.shape(anchor.operands[1]))
     elif kind == "avg_pool":

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 LayerKind = Literal[
-    "conv2d",  # weight [KH, KW, C, F] (HWCF)
+    "conv2d",  # weight [KH, KW, C, F] (HWCF); attributes: groups, if more than 1: C is then that of one
     "depthwise_conv2d",  # weight [KH, KW, C] (HWC)
     "linear",  # weight [K, N]
     "add",  # two inputs of equal shape
@@ -52,7 +52,7 @@ class Layer:
         output_shape: NHWC for 4-D.
         attributes: plain JSON-able facts: `strides` [h, w], `dilations` [h, w], `padding`
             [[top, bottom], [left, right]] (zeros, or -inf for max_pool), `kernel` [h, w], `divisor`,
-            `axis`, …
+            `axis`, `groups`, …
         clamp: (low, high) bounds of the fused activation; infinities mean none. ReLU is (0, inf),
             ReLU6 (0, 6).
         residual: True when inputs[-1] is added before the clamp.

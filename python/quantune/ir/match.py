@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from iree.compiler import ir
 
-from quantune.ir import values
+from quantune.ir import grouped, values
 from quantune.ir.evaluate import constant_value
 
 CONVOLUTION = "linalg.conv_2d_nhwc_hwcf"
@@ -26,10 +26,15 @@ _COMPARISONS: dict[int, Any] = {
 }
 
 
+def contraction_kind(op: ir.Operation) -> str | None:
+    """The layer kind of an operation with weights; grouped convolutions are convolutions."""
+    return CONTRACTIONS.get(CONVOLUTION if grouped.GROUPS in op.attributes else op.name)
+
+
 def is_contraction(op: ir.Operation) -> bool:
     """A contraction with constant weights that accumulates from zero."""
     return (
-        op.name in CONTRACTIONS
+        contraction_kind(op) is not None
         and values.constant(op.operands[1]) is not None
         and is_splat(op.operands[2], 0.0)
     )

@@ -44,10 +44,20 @@ def contract(x: Array, layer: Layer, weight: Array) -> Array:
     kernel = (weight.shape[0], weight.shape[1])
     total: Array | None = None
     for i, j, view in windows(x, layer, kernel):
-        term = view * weight[i, j] if layer.kind == "depthwise_conv2d" else view @ weight[i, j]
+        term = view * weight[i, j] if layer.kind == "depthwise_conv2d" else _by_groups(view, weight[i, j])
         total = term if total is None else np.add(total, term, out=total)
     assert total is not None
     return total
+
+
+def _by_groups(x: Array, weight: Array) -> Array:
+    """[…, C] by [C / groups, F] → […, F]."""
+    groups = x.shape[-1] // weight.shape[0]
+    if groups == 1:
+        return np.asarray(x @ weight)
+    apart = weight.reshape(weight.shape[0], groups, -1)
+    terms = [x @ apart[:, g] for g, x in enumerate(np.split(x, groups, axis=-1))]
+    return np.concatenate(terms, axis=-1)
 
 
 def pool_kernel(layer: Layer, x: Array) -> tuple[int, int]:
