@@ -80,7 +80,7 @@ def test_list_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert opt.main(["--list", "--json"]) == 0
     listed = json.loads(capsys.readouterr().out)
     assert [entry["name"] for entry in listed] == [cls.name for cls in all_passes()]
-    assert listed[3]["options"][1] == {"name": "twins", "type": "bool", "required": False, "default": False}
+    assert listed[4]["options"][1] == {"name": "twins", "type": "bool", "required": False, "default": False}
     assert listed[4]["options"][0]["required"] is True
     target = {"name": "target", "type": "KernelTarget", "required": False, "default": ""}
     assert listed[8]["options"] == [target]
