@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from iree.compiler import ir
 
 from quantune.ir import quant, values
+from quantune.passes.channels_last import channels_last
 from quantune.passes.image_views import border_of
+from quantune.passes.space_to_depth import SQUARES
 from quantune.passes.ukernels.image import Frame
 from quantune.passes.ukernels.pack_map import Pixels, fits_squares
 
-TO_PIXELS = [0, 2, 3, 1]
-TO_SQUARES = [0, 1, 3, 2, 4, 5]
+TO_PIXELS = channels_last(4)
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ def _squares(image: ir.Value, pixels: Pixels) -> Planes | None:
     split = _reader(image, "tensor.expand_shape")
     moved = None if split is None else _reader(split.results[0], "linalg.transpose")
     joined = None if moved is None else _reader(moved.results[0], "tensor.collapse_shape")
-    if frame is None or moved is None or joined is None or _permutation(moved) != TO_SQUARES:
+    if frame is None or moved is None or joined is None or _permutation(moved) != SQUARES:
         return None
     _, height, width, _ = values.shape(image)
     wanted = (1, height // 2, width // 2, 4 * pixels.channels)

@@ -48,7 +48,6 @@ class SelectKernels(Pass):
     After:
         %1 = flow.dispatch @quantune_kernels::@layer1.0.conv1$qconv_avx2(%x, %constants)
             : (tensor<1x58x58x64xi8>, …) -> tensor<1x58x58x64xi8>
-
     """
 
     target: KernelTarget = field(default=KernelTarget(), metadata={"help": "name of a target"})

@@ -16,6 +16,8 @@ from quantune.passes.base import Pass, Report, tidy
 from quantune.passes.kernel_dispatch import KernelTarget
 
 MOST_CHANNELS = 4
+SQUARES = [0, 1, 3, 2, 4, 5]
+"""Of an image whose height and width are split: the permutation that puts the squares together."""
 GAINS = ("amx", "avx2")
 """Whose `qconv` is faster so: short runs leave most of an instruction idle, or force flushes."""
 
@@ -117,7 +119,7 @@ def _squares(stored: ir.Value) -> ir.Value:
     """[1, H, W, C] → [1, H / 2, W / 2, 2 * 2 * C]."""
     _, height, width, channels = values.shape(stored)
     split = build.expand(stored, [[0], [1, 2], [3, 4], [5]], [1, height // 2, 2, width // 2, 2, channels])
-    return build.collapse(build.transpose(split, [0, 1, 3, 2, 4, 5]), [[0], [1], [2], [3, 4, 5]])
+    return build.collapse(build.transpose(split, SQUARES), [[0], [1], [2], [3, 4, 5]])
 
 
 def _folded(weight: NDArray[Any]) -> NDArray[Any]:

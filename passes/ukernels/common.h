@@ -13,6 +13,17 @@ typedef int64_t i64;
 #define INLINE static __attribute__((always_inline)) inline
 #define OUTLINE static __attribute__((noinline))
 
+// What IREE calls: compute(input, residual or null, blob, out, x, y) without a residual and with one. Bare pointers do not include a
+// binding's offset: each comes as an index of its own, in bytes.
+#define ENTRY_POINTS(family, compute)                                                                                               \
+  void SYMBOL(family)(const u8 *input, const u8 *blob, u8 *out, i64 input_offset, i64 blob_offset, i64 out_offset, i64 x, i64 y) { \
+    compute(input + input_offset, 0, blob + blob_offset, out + out_offset, x, y);                                                   \
+  }                                                                                                                                 \
+  void SYMBOL(family##_residual)(const u8 *input, const u8 *residual, const u8 *blob, u8 *out, i64 input_offset,                    \
+                                 i64 residual_offset, i64 blob_offset, i64 out_offset, i64 x, i64 y) {                              \
+    compute(input + input_offset, residual + residual_offset, blob + blob_offset, out + out_offset, x, y);                          \
+  }
+
 INLINE i64 smaller(i64 a, i64 b) { return a < b ? a : b; }
 INLINE i64 larger(i64 a, i64 b) { return a > b ? a : b; }
 

@@ -85,9 +85,7 @@ INLINE void convolve(const u8 *input, const u8 *residual, const u8 *blob, u8 *ou
   Convolution c;
   c.input = input, c.residual = residual, c.out = out, c.params = (const i32 *)blob;
   const i32 *p = c.params;
-  const Image in = {p[FCONV_in_offset], p[FCONV_in_step_x], p[FCONV_in_step_y]};
-  const Image result = {p[FCONV_out_offset], p[FCONV_out_step_x], p[FCONV_out_step_y]};
-  const Image other = {p[FCONV_residual_offset], p[FCONV_residual_step_x], p[FCONV_residual_step_y]};
+  const Image in = IMAGE(FCONV, p, in), result = IMAGE(FCONV, p, out), other = IMAGE(FCONV, p, residual);
   const i64 first = x * p[FCONV_block_rows], last = smaller(first + p[FCONV_block_rows], p[FCONV_rows]), width = p[FCONV_out_width];
   c.first = first;
   find_pixels(c.inputs, &in, width, first, last - first);
@@ -96,20 +94,11 @@ INLINE void convolve(const u8 *input, const u8 *residual, const u8 *blob, u8 *ou
   const i64 begin = y * p[FCONV_block_tiles], end = smaller(begin + p[FCONV_block_tiles], p[FCONV_tiles]);
   if (y == 0) {
     const i64 channels = p[FCONV_tiles] / p[FCONV_group_tiles] * p[FCONV_filters];
-    const Frame frame = {p[FCONV_frame_top],      p[FCONV_frame_left], p[FCONV_frame_bottom], p[FCONV_frame_right],
-                         p[FCONV_rows] / width, width, channels * 4, (u8)p[FCONV_frame_fill]};
+    const Frame frame = FRAME(FCONV, p, p[FCONV_rows] / width, width, channels * 4);
     // A row's frame is filled by the workgroup that has its first pixel.
     fill_frame(out, &result, &frame, (first + width - 1) / width, (last + width - 1) / width);
   }
   do_workgroup(&c, last - first, begin, end);
 }
 
-// IREE passes bare pointers that do not include a binding's offset: each comes as an index of its own, in bytes.
-void SYMBOL(fconv)(const u8 *input, const u8 *blob, u8 *out, i64 input_offset, i64 blob_offset, i64 out_offset, i64 x, i64 y) {
-  convolve(input + input_offset, 0, blob + blob_offset, out + out_offset, x, y);
-}
-
-void SYMBOL(fconv_residual)(const u8 *input, const u8 *residual, const u8 *blob, u8 *out, i64 input_offset, i64 residual_offset,
-                            i64 blob_offset, i64 out_offset, i64 x, i64 y) {
-  convolve(input + input_offset, residual + residual_offset, blob + blob_offset, out + out_offset, x, y);
-}
+ENTRY_POINTS(fconv, convolve)

@@ -6,6 +6,8 @@
 #ifndef QUANTUNE_FCONV_PARAMS_H_
 #define QUANTUNE_FCONV_PARAMS_H_
 
+#include "image_params.h"
+
 #define FCONV_FIELDS(FIELD)                                                                                                        \
   FIELD(rows)                /* output pixels */                                                                                   \
   FIELD(out_width)           /* output pixels in a row of the image */                                                             \
@@ -21,17 +23,8 @@
   FIELD(block_rows)          /* rows a workgroup (x) does */                                                                       \
   FIELD(block_tiles)         /* tiles a workgroup (y) does */                                                                      \
   FIELD(tiles_inner)         /* 1: all tiles of a few rows before the next rows (small panels), 0: the other way round */          \
-  FIELD(out_offset)          /* the first pixel of the result */                                                                   \
-  FIELD(out_step_x)                                                                                                                \
-  FIELD(out_step_y)                                                                                                                \
-  FIELD(frame_top)           /* pixels round the result that are set to frame_fill */                                              \
-  FIELD(frame_left)                                                                                                                \
-  FIELD(frame_bottom)                                                                                                              \
-  FIELD(frame_right)                                                                                                               \
-  FIELD(frame_fill)          /* a byte */                                                                                          \
-  FIELD(residual_offset)     /* the first pixel of the residual */                                                                 \
-  FIELD(residual_step_x)                                                                                                           \
-  FIELD(residual_step_y)                                                                                                           \
+  RESULT_FIELDS(FIELD)                                                                                                             \
+  RESIDUAL_FIELDS(FIELD)                                                                                                           \
   FIELD(low)                 /* f32: clamp of the result */                                                                        \
   FIELD(high)                /* f32 */                                                                                             \
   FIELD(segments_offset)     /* i32[segments][2]: offset, length */                                                                \

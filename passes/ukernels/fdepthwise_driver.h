@@ -110,9 +110,8 @@ INLINE void do_row(const i32 *p, i64 block, const u8 *input, const u8 *residual,
 
 INLINE void convolve_depthwise(const u8 *input, const u8 *residual, const u8 *blob, u8 *out, i64 x, i64 y) {
   const i32 *p = (const i32 *)blob;
-  const Image result = {p[FDEPTHWISE_out_offset], p[FDEPTHWISE_out_step_x], p[FDEPTHWISE_out_step_y]};
-  const Frame frame = {p[FDEPTHWISE_frame_top], p[FDEPTHWISE_frame_left], p[FDEPTHWISE_frame_bottom], p[FDEPTHWISE_frame_right],
-                       p[FDEPTHWISE_height],    p[FDEPTHWISE_width],      p[FDEPTHWISE_channels] * 4, (u8)p[FDEPTHWISE_frame_fill]};
+  const Image result = IMAGE(FDEPTHWISE, p, out);
+  const Frame frame = FRAME(FDEPTHWISE, p, p[FDEPTHWISE_height], p[FDEPTHWISE_width], p[FDEPTHWISE_channels] * 4);
   const i64 top = x * p[FDEPTHWISE_block_height], bottom = smaller(top + p[FDEPTHWISE_block_height], p[FDEPTHWISE_height]);
   const i64 begin = y * p[FDEPTHWISE_block_channels], end = smaller(begin + p[FDEPTHWISE_block_channels], p[FDEPTHWISE_blocks]);
   if (y == 0) fill_frame(out, &result, &frame, top, bottom);
@@ -124,11 +123,4 @@ INLINE void convolve_depthwise(const u8 *input, const u8 *residual, const u8 *bl
              out + result.offset + row * result.step_y);
 }
 
-void SYMBOL(fdepthwise)(const u8 *input, const u8 *blob, u8 *out, i64 input_offset, i64 blob_offset, i64 out_offset, i64 x, i64 y) {
-  convolve_depthwise(input + input_offset, 0, blob + blob_offset, out + out_offset, x, y);
-}
-
-void SYMBOL(fdepthwise_residual)(const u8 *input, const u8 *residual, const u8 *blob, u8 *out, i64 input_offset, i64 residual_offset,
-                                 i64 blob_offset, i64 out_offset, i64 x, i64 y) {
-  convolve_depthwise(input + input_offset, residual + residual_offset, blob + blob_offset, out + out_offset, x, y);
-}
+ENTRY_POINTS(fdepthwise, convolve_depthwise)

@@ -5,6 +5,8 @@
 #ifndef QUANTUNE_FDEPTHWISE_PARAMS_H_
 #define QUANTUNE_FDEPTHWISE_PARAMS_H_
 
+#include "image_params.h"
+
 #define FDEPTHWISE_FIELDS(FIELD)                                                                                                   \
   FIELD(height)              /* rows of the result */                                                                              \
   FIELD(width)               /* its columns */                                                                                     \
@@ -16,17 +18,8 @@
   FIELD(blocks)                                                                                                                    \
   FIELD(block_height)        /* rows of the result a workgroup does */                                                             \
   FIELD(block_channels)      /* blocks a workgroup (y) does, an even number */                                                     \
-  FIELD(out_offset)          /* the first pixel of the result */                                                                   \
-  FIELD(out_step_x)                                                                                                                \
-  FIELD(out_step_y)                                                                                                                \
-  FIELD(frame_top)           /* pixels round the result that are set to frame_fill */                                              \
-  FIELD(frame_left)                                                                                                                \
-  FIELD(frame_bottom)                                                                                                              \
-  FIELD(frame_right)                                                                                                               \
-  FIELD(frame_fill)          /* a byte */                                                                                          \
-  FIELD(residual_offset)     /* the first pixel of the residual */                                                                 \
-  FIELD(residual_step_x)                                                                                                           \
-  FIELD(residual_step_y)                                                                                                           \
+  RESULT_FIELDS(FIELD)                                                                                                             \
+  RESIDUAL_FIELDS(FIELD)                                                                                                           \
   FIELD(low)                 /* f32: clamp of the result */                                                                        \
   FIELD(high)                /* f32 */                                                                                             \
   FIELD(taps_offset)         /* i32[taps]: byte offsets from the window's first tap */                                             \

@@ -11,4 +11,8 @@ typedef struct {
   int residual_f32;
 } Finish;
 
+#define FINISH(FAMILY, p)                                                                                                 \
+  ((Finish){as_f32(p[FAMILY##_residual_multiplier]), as_f32(p[FAMILY##_low]), as_f32(p[FAMILY##_high]), p[FAMILY##_out_f32], \
+            p[FAMILY##_residual_f32]})
+
 #endif

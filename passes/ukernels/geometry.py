@@ -45,11 +45,11 @@ class Geometry:
         parts = segments(self, step=WIDEST_STEP)
         return not parts.gathered or 12 * parts.depth <= GATHER_BYTES
 
-    def dense(self, out_bytes: int = 1, residual_bytes: int | None = None) -> Placement:
-        """All operands as whole tensors; bytes of an element of the result and of the residual, if any."""
+    def dense(self, out_bytes: int = 1, residual_bytes: int | None = None, in_bytes: int = 1) -> Placement:
+        """All operands as whole tensors; bytes of an element of the result, any residual, the input."""
         residual = None if residual_bytes is None else dense(self.out_width, self.filters * residual_bytes)
         output = dense(self.out_width, self.filters * out_bytes)
-        return Placement(dense(self.width, self.channels), output, residual)
+        return Placement(dense(self.width, self.channels * in_bytes), output, residual)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,9 @@ typedef struct {
   i64 offset, step_x, step_y;
 } Image;
 
+// One of a kernel's images: IMAGE(QCONV, p, in), out or residual.
+#define IMAGE(FAMILY, p, of) ((Image){p[FAMILY##_##of##_offset], p[FAMILY##_##of##_step_x], p[FAMILY##_##of##_step_y]})
+
 // The byte offsets of `count` pixels from `first` on, in the order of rows of `width` pixels.
 INLINE void find_pixels(i32 *places, const Image *image, i64 width, i64 first, i64 count) {
   i64 y = first / width, x = first % width;
@@ -24,6 +27,11 @@ typedef struct {
   i64 height, width, bytes;      // the image inside; bytes of a pixel that are ours
   u8 fill;
 } Frame;
+
+// That of a kernel's result.
+#define FRAME(FAMILY, p, height, width, bytes)                                                                                      \
+  ((Frame){p[FAMILY##_frame_top], p[FAMILY##_frame_left], p[FAMILY##_frame_bottom], p[FAMILY##_frame_right], height, width, bytes, \
+           (u8)p[FAMILY##_frame_fill]})
 
 OUTLINE void fill_pixels(u8 *to, const Frame *f, i64 step_x, i64 count) {
   if (step_x == f->bytes)

@@ -39,9 +39,9 @@ class Placement:
     residual: Image | None = None
     frame: Frame = Frame()
 
-    def fields(self, residual_f32: bool) -> dict[str, int | float]:
-        """The fields of the output, its frame and the residual, which all kernels have."""
-        residual = self.residual or Image(0, 0, 0)
+    @property
+    def result_fields(self) -> dict[str, int | float]:
+        """The fields of the output and its frame, which all kernels have."""
         return {
             "out_offset": self.output.offset,
             "out_step_x": self.output.step_x,
@@ -51,8 +51,14 @@ class Placement:
             "frame_bottom": self.frame.bottom,
             "frame_right": self.frame.right,
             "frame_fill": self.frame.fill,
+        }
+
+    @property
+    def fields(self) -> dict[str, int | float]:
+        """The same with those of the residual, which most kernels may add."""
+        residual = self.residual or Image(0, 0, 0)
+        return self.result_fields | {
             "residual_offset": residual.offset,
             "residual_step_x": residual.step_x,
             "residual_step_y": residual.step_y,
-            "residual_f32": int(residual_f32),
         }

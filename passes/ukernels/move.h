@@ -41,9 +41,8 @@ void SYMBOL(move)(const u8 *input, const u8 *blob, u8 *out, i64 input_offset, i6
   const i32 *p = (const i32 *)(blob + blob_offset);
   const i32 *starts = (const i32 *)((const u8 *)p + p[MOVE_starts_offset]);
   const u8 *in = input + input_offset + p[MOVE_in_offset];
-  const Image result = {p[MOVE_out_offset], p[MOVE_out_step_x], p[MOVE_out_step_y]};
-  const Frame frame = {p[MOVE_frame_top], p[MOVE_frame_left], p[MOVE_frame_bottom],          p[MOVE_frame_right],
-                       p[MOVE_height],    p[MOVE_width],      p[MOVE_runs] * p[MOVE_length], (u8)p[MOVE_frame_fill]};
+  const Image result = IMAGE(MOVE, p, out);
+  const Frame frame = FRAME(MOVE, p, p[MOVE_height], p[MOVE_width], p[MOVE_runs] * p[MOVE_length]);
   const i64 top = x * p[MOVE_block_height], bottom = smaller(top + p[MOVE_block_height], p[MOVE_height]);
   out += out_offset;
   fill_frame(out, &result, &frame, top, bottom);

@@ -3,23 +3,18 @@
 #ifndef QUANTUNE_MOVE_PARAMS_H_
 #define QUANTUNE_MOVE_PARAMS_H_
 
-#define MOVE_FIELDS(FIELD)                                                       \
-  FIELD(height)                                                                  \
-  FIELD(width)                                                                   \
-  FIELD(runs)                                                                    \
-  FIELD(length)        /* bytes of a run */                                      \
-  FIELD(in_offset)     /* the first pixel */                                     \
-  FIELD(in_step_x)                                                               \
-  FIELD(in_step_y)                                                               \
-  FIELD(block_height)  /* rows a workgroup does */                               \
-  FIELD(out_offset)    /* the first pixel of the result */                       \
-  FIELD(out_step_x)                                                              \
-  FIELD(out_step_y)                                                              \
-  FIELD(frame_top)     /* pixels round the result that are set to frame_fill */  \
-  FIELD(frame_left)                                                              \
-  FIELD(frame_bottom)                                                            \
-  FIELD(frame_right)                                                             \
-  FIELD(frame_fill)    /* a byte */                                              \
+#include "image_params.h"
+
+#define MOVE_FIELDS(FIELD)                         \
+  FIELD(height)                                    \
+  FIELD(width)                                     \
+  FIELD(runs)                                      \
+  FIELD(length)        /* bytes of a run */        \
+  FIELD(in_offset)     /* the first pixel */       \
+  FIELD(in_step_x)                                 \
+  FIELD(in_step_y)                                 \
+  FIELD(block_height)  /* rows a workgroup does */ \
+  RESULT_FIELDS(FIELD)                             \
   FIELD(starts_offset) /* i32[runs]: where each run begins in a pixel */
 
 #define MOVE_ENUM(name) MOVE_##name,

@@ -14,14 +14,15 @@ from quantune.passes.ukernels.geometry import Geometry, Segments
 from quantune.passes.ukernels.image import Placement
 from quantune.passes.ukernels.layouts import Layout, layout_of
 from quantune.passes.ukernels.panels import DEPTH, block_segments, fits_nibbles, nibbles, operand_segments
-from quantune.passes.ukernels.params import Blob, bounds
+from quantune.passes.ukernels.params import Blob, epilogue_fields
 from quantune.passes.ukernels.schedule import biases, flush_schedules
+from quantune.passes.ukernels.workgroups import blocks
 
 TILE = 16  # columns
-MOST_ROWS = 192
+MOST_ROWS = 192  # of a workgroup, as in qconv_driver.h
+FULL_ROWS = 12  # that fill tiles of 4, of 6 and of 12 rows
 SMALL_PANEL = 24 * 1024  # bytes of weights that stay in L1 beside a few rows
 UNPACKED_BYTES = DEPTH * TILE + 64  # of those that are unpacked, as in qconv_panels.h
-WORKGROUPS = 4  # enough that two threads share the work evenly
 
 
 def pack_weights(weight: NDArray[np.int8], geometry: Geometry, parts: Segments) -> NDArray[np.int8]:
@@ -75,7 +76,7 @@ def schedules(
 
 
 def _streams(
-    packed: NDArray[np.int8], flushes: list[bytes] | None, largest: int, layout: Layout, at_once: int
+    packed: NDArray[np.int8], flushes: list[bytes], largest: int, layout: Layout, at_once: int
 ) -> tuple[list[bytes], NDArray[np.int64]]:
     """(schedules as kernels read them, tile by tile and block by block; what biases add [tiles, 16]).
 
@@ -83,11 +84,11 @@ def _streams(
     group, i16 [16, lanes].
     """
     streams, total = [], np.zeros((len(packed), TILE), np.int64)
-    for tile, (weights, data) in enumerate(zip(packed.astype(np.int64), flushes or (), strict=False)):
+    for tile, (weights, data) in enumerate(zip(packed, flushes, strict=True)):
         counts, lengths = runs_of(data)
         starts = np.zeros((len(lengths), 0), np.int64)
         if layout.biased:
-            starts = biases(weights, lengths, layout.operands(largest), layout.lane)
+            starts = biases(weights.astype(np.int64), lengths, layout.operands(largest), layout.lane)
             total[tile] = starts.sum(axis=(0, 2))
         groups = iter(zip(lengths, starts.astype("<i2"), strict=True))
         segments = []
@@ -134,10 +135,13 @@ def pack_conv(
     four_bits = fits_nibbles(weight) and (lines is None or lines.reads_once)
     unbiased = pack_weights(weight, geometry, parts)
     at_once = block_segments(parts) if four_bits else len(parts.places)
-    order, total = _streams(unbiased, flushes, largest, layout, at_once)
+    blocks_of_panel = -(-len(parts.places) // at_once)
+    if flushes is None:
+        order, total = [b""] * len(unbiased) * blocks_of_panel, np.zeros((len(unbiased), TILE), np.int64)
+    else:
+        order, total = _streams(unbiased, flushes, largest, layout, at_once)
     packed = panels(unbiased, layout, total, four_bits)
     tiles, panel = packed.shape
-    order = order or [b""] * tiles * -(-len(parts.places) // at_once)
     blob = Blob("qconv")
     table_offset = blob.add(parts.table(geometry, where.input))
     scale_offset = blob.add(tiled_scales(epilogue, geometry))
@@ -161,7 +165,7 @@ def pack_conv(
         "schedule_offset": 0 if flushes is None else schedule_offset,
         "scale_offset": scale_offset,
         "nibbles": int(four_bits),
-        "blocks": len(order) // tiles,
+        "blocks": blocks_of_panel,
         "block_segments": at_once,
         "panel_bytes": panel,
         "weight_offset": weight_offset,
@@ -171,7 +175,7 @@ def pack_conv(
     else:
         header |= _fields(geometry.rows, tiles, panel, parts.depth * TILE // 2 if four_bits else 0)
     whole = geometry.rows if lines is None else header["row_tiles"]
-    return blob.finish(header | where.fields(residual_f32) | bounds(epilogue)), (
+    return blob.finish(header | where.fields | epilogue_fields(epilogue, residual_f32)), (
         -(-whole // header["block_rows"]),
         -(-tiles // header["block_tiles"]),
     )
@@ -191,7 +195,7 @@ def _fields(rows: int, tiles: int, panel: int, more: int) -> dict[str, int]:
 
     panel: bytes of a tile's panel. more: what unpacking adds to them, 0 where they are read as they are.
     """
-    block_rows, block_tiles = _blocks(rows, tiles)
+    block_rows, block_tiles = blocks(rows, tiles, MOST_ROWS, FULL_ROWS)
     small = block_tiles * (panel + more) <= UNPACKED_BYTES if more else tiles * panel <= SMALL_PANEL
     unused = (
         "copied",
@@ -208,16 +212,3 @@ def _fields(rows: int, tiles: int, panel: int, more: int) -> dict[str, int]:
         "block_tiles": block_tiles,
         "tiles_inner": int(small),
     }
-
-
-def _blocks(rows: int, tiles: int) -> tuple[int, int]:
-    """(rows, tiles) of a workgroup.
-
-    Rows are a multiple of 12, so that tiles of 6 and of 12 rows fill; columns are shared where rows are few.
-    """
-    groups = max(1, -(-rows // MOST_ROWS))
-    share = -(-rows // groups)
-    block = min(MOST_ROWS, -(-share // 12) * 12)
-    groups = -(-rows // block)
-    across = 1 if groups >= WORKGROUPS else min(tiles, -(-WORKGROUPS // groups))
-    return block, -(-tiles // across)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from quantune.passes.ukernels.geometry import Geometry, Segments
 from quantune.passes.ukernels.image import Image
+from quantune.passes.ukernels.workgroups import WORKGROUPS
 
 ROWS = 16
 CHUNK = 64  # operands that one instruction takes
@@ -13,7 +14,6 @@ GATHER_BYTES = 40 * 1024  # of stack for the operands of a product, as in amx/qc
 COPY_COST = 7.0  # copying the operands of one tile, in products with one tile of weights
 FAR_PANEL = 1 << 18  # bytes of weights that are worth reading half as often
 LARGE_PANEL = 1 << 20  # bytes of weights that do not stay in L2 beside the operands
-WORKGROUPS = 4
 STRIPS = 4  # of pixels that a product takes at most
 
 

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from quantune.numerics.epilogue import Epilogue
 from quantune.passes.ukernels.geometry import Geometry
 from quantune.passes.ukernels.image import Placement
-from quantune.passes.ukernels.pack import TILE, WORKGROUPS
-from quantune.passes.ukernels.params import Blob, bounds
+from quantune.passes.ukernels.pack import TILE
+from quantune.passes.ukernels.params import Blob, epilogue_fields
+from quantune.passes.ukernels.workgroups import WORKGROUPS
 
 LARGEST_QUICK = 2.0**30  # results before the clamp that surely convert to 32 bits
 
@@ -102,7 +103,7 @@ def pack_depthwise(
         "scale_offset": scale_offset,
         "weight_offset": weight_offset,
     }
-    header |= where.fields(residual_f32) | bounds(epilogue)
+    header |= where.fields | epilogue_fields(epilogue, residual_f32)
     return blob.finish(header), (-(-geometry.out_height // block), 1)
 
 

@@ -14,11 +14,11 @@ from quantune.passes.ukernels import bitcode
 from quantune.passes.ukernels.geometry import Geometry
 from quantune.passes.ukernels.image import Image, Placement
 from quantune.passes.ukernels.params import Blob
+from quantune.passes.ukernels.workgroups import blocks
 
 ELEMENT = 4  # bytes
 MOST_ROWS = 224  # of a workgroup, as in fconv_driver.h
 SMALL_PANELS = 32 * 1024  # bytes of weights that stay in L1 beside a few rows
-WORKGROUPS = 4  # enough that two threads share the work evenly
 
 
 @dataclass(frozen=True)
@@ -56,8 +56,8 @@ def pack_fconv(
     packed = _weights(weight, geometry, tile_columns)
     tiles, depth, _ = packed.shape
     group_tiles = tiles // geometry.groups
-    rows, columns = _blocks(geometry.rows, tiles, tile_rows)
-    where = placement or dense(geometry, finish.residual)
+    rows, columns = blocks(geometry.rows, tiles, MOST_ROWS, tile_rows)
+    where = placement or geometry.dense(ELEMENT, ELEMENT if finish.residual else None, ELEMENT)
     blob = Blob("fconv")
     table = _segments(geometry, where.input)
     segments_offset = blob.add(table.astype("<i4").tobytes())
@@ -84,20 +84,8 @@ def pack_fconv(
         "bias_offset": bias_offset,
         "weight_offset": weight_offset,
     }
-    header |= image_fields(where) | finish.bounds
+    header |= where.fields | finish.bounds
     return blob.finish(header), (-(-geometry.rows // rows), -(-tiles // columns))
-
-
-def dense(geometry: Geometry, residual: bool) -> Placement:
-    """All operands as whole f32 tensors."""
-    output = Image(0, geometry.filters * ELEMENT, geometry.out_width * geometry.filters * ELEMENT)
-    source = Image(0, geometry.channels * ELEMENT, geometry.width * geometry.channels * ELEMENT)
-    return Placement(source, output, output if residual else None)
-
-
-def image_fields(placement: Placement) -> dict[str, int | float]:
-    """The fields of the output, its frame and the residual; f32 kernels have no choice of element."""
-    return {name: value for name, value in placement.fields(True).items() if name != "residual_f32"}
 
 
 @functools.cache
@@ -131,14 +119,3 @@ def _tiled(matrix: NDArray[np.float32], groups: int, columns: int) -> NDArray[np
     full = np.zeros((depth, groups, tiles * columns), np.float32)
     full[..., :filters] = matrix.reshape(depth, groups, filters)
     return np.ascontiguousarray(full.reshape(depth, groups * tiles, columns).transpose(1, 0, 2))
-
-
-def _blocks(rows: int, tiles: int, tile_rows: int) -> tuple[int, int]:
-    """(rows, tiles) of a workgroup: full tiles of rows; columns are shared where rows are few."""
-    most = MOST_ROWS // tile_rows * tile_rows
-    groups = max(1, -(-rows // most))
-    share = -(-rows // groups)
-    block = min(most, -(-share // tile_rows) * tile_rows)
-    groups = -(-rows // block)
-    across = 1 if groups >= WORKGROUPS else min(tiles, -(-WORKGROUPS // groups))
-    return block, -(-tiles // across)

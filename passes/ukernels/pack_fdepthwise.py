@@ -7,8 +7,9 @@ from numpy.typing import NDArray
 
 from quantune.passes.ukernels.geometry import Geometry
 from quantune.passes.ukernels.image import Image, Placement
-from quantune.passes.ukernels.pack_fconv import WORKGROUPS, Finish, define, dense, image_fields
+from quantune.passes.ukernels.pack_fconv import ELEMENT, Finish, define
 from quantune.passes.ukernels.params import Blob
+from quantune.passes.ukernels.workgroups import WORKGROUPS
 
 
 def pack_fdepthwise(
@@ -24,7 +25,7 @@ def pack_fdepthwise(
     bytes.
     """
     places = _places(geometry.channels, define(isa, "fdepthwise", "LANES"))
-    where = placement or dense(geometry, finish.residual)
+    where = placement or geometry.dense(ELEMENT, ELEMENT if finish.residual else None, ELEMENT)
     taps = _taps(geometry, where.input)
     blob = Blob("fdepthwise")
     taps_offset = blob.add(taps.astype("<i4").tobytes())
@@ -46,7 +47,7 @@ def pack_fdepthwise(
         "bias_offset": bias_offset,
         "weight_offset": weight_offset,
     }
-    header |= image_fields(where) | finish.bounds
+    header |= where.fields | finish.bounds
     return blob.finish(header), (-(-geometry.out_height // rows), -(-len(places) // blocks))
 
 

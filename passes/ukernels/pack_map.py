@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 
 from quantune.numerics.epilogue import Epilogue
 from quantune.passes.ukernels.image import Frame, Image, Placement
-from quantune.passes.ukernels.pack import WORKGROUPS
-from quantune.passes.ukernels.params import Blob, bounds
+from quantune.passes.ukernels.params import Blob, epilogue_fields
+from quantune.passes.ukernels.workgroups import WORKGROUPS
 
 ROW_BYTES = 4096  # of a framed row that becomes squares, as in qmap.h
 SMALL = 16 * 1024  # values that are not worth a second thread
@@ -82,5 +82,5 @@ def pack_map(
         "squares": 0 if squares is None else rows,
         "block_height": block,
     }
-    header |= where.fields(residual_f32) | bounds(epilogue)
+    header |= where.fields | epilogue_fields(epilogue, residual_f32)
     return Blob("qmap").finish(header), (-(-rows // block), 1)

@@ -7,10 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from quantune.passes.ukernels.image import Placement
-from quantune.passes.ukernels.pack import WORKGROUPS
 from quantune.passes.ukernels.params import Blob
-
-UNUSED = ("residual_offset", "residual_step_x", "residual_step_y", "residual_f32")
+from quantune.passes.ukernels.workgroups import WORKGROUPS
 
 
 @dataclass(frozen=True)
@@ -40,5 +38,5 @@ def pack_move(height: int, width: int, runs: Runs, where: Placement) -> tuple[by
         "block_height": block,
         "starts_offset": blob.add(np.asarray(runs.starts, "<i4").tobytes()),
     }
-    header |= {name: value for name, value in where.fields(False).items() if name not in UNUSED}
+    header |= where.result_fields
     return blob.finish(header), (-(-height // block), 1)

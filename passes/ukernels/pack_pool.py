@@ -7,11 +7,9 @@ import numpy as np
 from quantune.numerics.epilogue import Epilogue
 from quantune.passes.ukernels.geometry import Geometry
 from quantune.passes.ukernels.image import Placement
-from quantune.passes.ukernels.pack import WORKGROUPS
 from quantune.passes.ukernels.pack_depthwise import pack_depthwise
 from quantune.passes.ukernels.params import Blob
-
-UNUSED = ("residual_offset", "residual_step_x", "residual_step_y", "residual_f32")
+from quantune.passes.ukernels.workgroups import WORKGROUPS
 
 
 def pack_average(
@@ -39,5 +37,5 @@ def pack_max_pool(geometry: Geometry, placement: Placement | None = None) -> tup
         "row_step": geometry.dilations[0] * where.input.step_y,
         "block_height": block,
     }
-    header |= {name: value for name, value in where.fields(False).items() if name not in UNUSED}
+    header |= where.result_fields
     return Blob("qmaxpool").finish(header), (-(-geometry.out_height // block), 1)

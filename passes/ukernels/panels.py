@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -40,10 +38,6 @@ def block_segments(parts: Segments) -> int:
     if parts.gathered or parts.depth <= DEPTH:
         return len(parts.places)
     return DEPTH // parts.chunk
-
-
-def blocks(parts: Segments) -> int:
-    return math.ceil(len(parts.places) / block_segments(parts))
 
 
 def nibbles(weights: NDArray[np.int8]) -> NDArray[np.int8]:

@@ -11,13 +11,26 @@ from pathlib import Path
 from quantune.numerics.epilogue import Epilogue
 
 ALIGNMENT = 64
+FOLDER = Path(__file__).parent
 
 
 @functools.cache
 def fields(header: str) -> tuple[str, ...]:
-    """Names in the order of `<header>_params.h`."""
-    text = (Path(__file__).parent / f"{header}_params.h").read_text()
-    return tuple(re.findall(r"^ +FIELD\((\w+)\)", text, re.MULTILINE))
+    """Names in the order of `<header>_params.h`, its lists of image_params.h included."""
+    return _listed((FOLDER / f"{header}_params.h").read_text())
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    found: list[str] = []
+    for name, shared in re.findall(r"^ +(?:FIELD\((\w+)\)|(\w+_FIELDS)\(FIELD\))", text, re.MULTILINE):
+        found += _listed(_shared(shared)) if shared else [name]
+    return tuple(found)
+
+
+def _shared(name: str) -> str:
+    """The lines of one list of image_params.h."""
+    text = (FOLDER / "image_params.h").read_text()
+    return text.partition(f"#define {name}(FIELD)")[2].partition("\n\n")[0]
 
 
 class Blob:
@@ -52,10 +65,11 @@ class Blob:
         return header + b"\0" * (self._start - len(header)) + self._sections
 
 
-def bounds(epilogue: Epilogue) -> dict[str, int | float]:
-    """The fields that every kernel's epilogue has."""
+def epilogue_fields(epilogue: Epilogue, residual_f32: bool) -> dict[str, int | float]:
+    """The fields that every integer epilogue has."""
     return {
         "out_f32": int(epilogue.output is None),
+        "residual_f32": int(residual_f32),
         "residual_multiplier": float(epilogue.residual_multiplier or 0),
         "low": -math.inf if epilogue.low is None else float(epilogue.low),
         "high": math.inf if epilogue.high is None else float(epilogue.high),

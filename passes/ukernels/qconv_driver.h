@@ -144,11 +144,8 @@ INLINE void convolve(const u8 *input, const u8 *residual, const u8 *blob, u8 *ou
   Convolution c;
   c.input = input, c.residual = residual, c.out = out, c.params = (const i32 *)blob;
   const i32 *p = c.params;
-  const Image in = {p[QCONV_in_offset], p[QCONV_in_step_x], p[QCONV_in_step_y]};
-  const Image result = {p[QCONV_out_offset], p[QCONV_out_step_x], p[QCONV_out_step_y]};
-  const Image other = {p[QCONV_residual_offset], p[QCONV_residual_step_x], p[QCONV_residual_step_y]};
-  c.finish = (Finish){as_f32(p[QCONV_residual_multiplier]), as_f32(p[QCONV_low]), as_f32(p[QCONV_high]), p[QCONV_out_f32],
-                      p[QCONV_residual_f32]};
+  const Image in = IMAGE(QCONV, p, in), result = IMAGE(QCONV, p, out), other = IMAGE(QCONV, p, residual);
+  c.finish = FINISH(QCONV, p);
   const i64 first = x * p[QCONV_block_rows], last = smaller(first + p[QCONV_block_rows], p[QCONV_rows]), width = p[QCONV_out_width];
   c.first = first;
   find_pixels(c.inputs, &in, width, first, last - first);
@@ -157,20 +154,11 @@ INLINE void convolve(const u8 *input, const u8 *residual, const u8 *blob, u8 *ou
   const i64 begin = y * p[QCONV_block_tiles], end = smaller(begin + p[QCONV_block_tiles], p[QCONV_tiles]);
   if (y == 0) {
     const i64 channels = p[QCONV_tiles] / p[QCONV_group_tiles] * p[QCONV_filters];
-    const Frame frame = {p[QCONV_frame_top],   p[QCONV_frame_left],        p[QCONV_frame_bottom], p[QCONV_frame_right],
-                         p[QCONV_rows] / width, width, channels * (p[QCONV_out_f32] ? 4 : 1), (u8)p[QCONV_frame_fill]};
+    const Frame frame = FRAME(QCONV, p, p[QCONV_rows] / width, width, channels * (p[QCONV_out_f32] ? 4 : 1));
     // A row's frame is filled by the workgroup that has its first pixel.
     fill_frame(out, &result, &frame, (first + width - 1) / width, (last + width - 1) / width);
   }
   do_workgroup(&c, last, begin, end);
 }
 
-// IREE passes bare pointers that do not include a binding's offset: each comes as an index of its own, in elements.
-void SYMBOL(qconv)(const u8 *input, const u8 *blob, u8 *out, i64 input_offset, i64 blob_offset, i64 out_offset, i64 x, i64 y) {
-  convolve(input + input_offset, 0, blob + blob_offset, out + out_offset, x, y);
-}
-
-void SYMBOL(qconv_residual)(const u8 *input, const u8 *residual, const u8 *blob, u8 *out, i64 input_offset, i64 residual_offset,
-                            i64 blob_offset, i64 out_offset, i64 x, i64 y) {
-  convolve(input + input_offset, residual + residual_offset, blob + blob_offset, out + out_offset, x, y);
-}
+ENTRY_POINTS(qconv, convolve)

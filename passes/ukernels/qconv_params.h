@@ -7,53 +7,42 @@
 #ifndef QUANTUNE_QCONV_PARAMS_H_
 #define QUANTUNE_QCONV_PARAMS_H_
 
-#define QCONV_FIELDS(FIELD)                                                                                                        \
-  FIELD(rows)                /* output pixels */                                                                                   \
-  FIELD(out_width)           /* output pixels in a row of the image */                                                            \
-  FIELD(in_offset)           /* operands of the first output pixel */                                                              \
-  FIELD(in_step_x)           /* from one output pixel's operands to the next's */                                                  \
-  FIELD(in_step_y)           /* from one output row's operands to the next's */                                                    \
-  FIELD(segments)                                                                                                                  \
+#include "image_params.h"
+
+#define QCONV_FIELDS(FIELD)                                                                                                                \
+  FIELD(rows)                /* output pixels */                                                                                           \
+  FIELD(out_width)           /* output pixels in a row of the image */                                                                     \
+  FIELD(in_offset)           /* operands of the first output pixel */                                                                      \
+  FIELD(in_step_x)           /* from one output pixel's operands to the next's */                                                          \
+  FIELD(in_step_y)           /* from one output row's operands to the next's */                                                            \
+  FIELD(segments)                                                                                                                          \
   FIELD(gathered)            /* bytes a segment holds when these are not a multiple of 4: segments are then copied side by side, else 0 */ \
-  FIELD(depth)               /* bytes of one row's operands in the order of the weights, a multiple of 4 */                        \
-  FIELD(filters)             /* output channels of a group */                                                                      \
-  FIELD(group_tiles)         /* filters / 16, rounded up */                                                                        \
-  FIELD(group_bytes)         /* from one group's operands to the next's */                                                         \
-  FIELD(tiles)               /* of all groups */                                                                                   \
-  FIELD(block_rows)          /* rows (AMX: tiles of rows) a workgroup (x) does */                                                                 \
-  FIELD(block_tiles)         /* tiles a workgroup (y) does */                                                                      \
-  FIELD(tiles_inner)         /* 1: all tiles of a few rows before the next rows (small panels), 0: the other way round */          \
-  FIELD(copied)              /* AMX, and so are the next: 1: operands are gathered before the product */                            \
-  FIELD(chunk)               /* bytes of every segment, or of the pieces that gathered operands are cut to */                      \
-  FIELD(tile_rows)           /* pixels of a tile, at most 16 */                                                                    \
-  FIELD(line_length)         /* pixels that lie evenly apart: of an image row, or of the whole image, those between rows included */ \
-  FIELD(line_tiles)          /* line_length / tile_rows, rounded up */                                                             \
-  FIELD(row_tiles)           /* of all lines */                                                                                    \
-  FIELD(strips)              /* tiles of pixels that are done at once: 2 with two tiles of columns, 4 with one */                  \
-  FIELD(flat_width)          /* pixels from one image row to the next in a line */                                                 \
-  FIELD(out_offset)          /* the first pixel of the result */                                                                   \
-  FIELD(out_step_x)                                                                                                                \
-  FIELD(out_step_y)                                                                                                                \
-  FIELD(out_f32)             /* 1: the result is f32, not u8 */                                                                    \
-  FIELD(frame_top)           /* pixels round the result that are set to frame_fill */                                              \
-  FIELD(frame_left)                                                                                                                \
-  FIELD(frame_bottom)                                                                                                              \
-  FIELD(frame_right)                                                                                                               \
-  FIELD(frame_fill)          /* a byte */                                                                                          \
-  FIELD(residual_offset)     /* the first pixel of the residual */                                                                 \
-  FIELD(residual_step_x)                                                                                                           \
-  FIELD(residual_step_y)                                                                                                           \
-  FIELD(residual_f32)        /* 1: the residual is f32, not u8 */                                                                  \
-  FIELD(residual_multiplier) /* f32 */                                                                                             \
-  FIELD(low)                 /* f32: clamp of the result */                                                                        \
-  FIELD(high)                /* f32 */                                                                                             \
-  FIELD(segments_offset)     /* i32[segments][2]: offset, length */                                                                \
-  FIELD(schedule_offset)     /* i32[tiles][blocks], of that block's flush schedule; 0: there is none */                         \
-  FIELD(scale_offset)        /* f32[tiles][2][16]: multipliers, then offsets */                                                    \
-  FIELD(nibbles)             /* 1: weights are stored in 4 bits, see qconv_panels.h */                                              \
-  FIELD(blocks)              /* of a panel that is too deep to be unpacked at once, else 1 */                                       \
-  FIELD(block_segments)      /* of a block */                                                                                       \
-  FIELD(panel_bytes)         /* of a tile's weights and what goes with them */                                                      \
+  FIELD(depth)               /* bytes of one row's operands in the order of the weights, a multiple of 4 */                                \
+  FIELD(filters)             /* output channels of a group */                                                                              \
+  FIELD(group_tiles)         /* filters / 16, rounded up */                                                                                \
+  FIELD(group_bytes)         /* from one group's operands to the next's */                                                                 \
+  FIELD(tiles)               /* of all groups */                                                                                           \
+  FIELD(block_rows)          /* rows (AMX: tiles of rows) a workgroup (x) does */                                                          \
+  FIELD(block_tiles)         /* tiles a workgroup (y) does */                                                                              \
+  FIELD(tiles_inner)         /* 1: all tiles of a few rows before the next rows (small panels), 0: the other way round */                  \
+  FIELD(copied)              /* AMX, and so are the next: 1: operands are gathered before the product */                                   \
+  FIELD(chunk)               /* bytes of every segment, or of the pieces that gathered operands are cut to */                              \
+  FIELD(tile_rows)           /* pixels of a tile, at most 16 */                                                                            \
+  FIELD(line_length)         /* pixels that lie evenly apart: of an image row, or of the whole image, those between rows included */       \
+  FIELD(line_tiles)          /* line_length / tile_rows, rounded up */                                                                     \
+  FIELD(row_tiles)           /* of all lines */                                                                                            \
+  FIELD(strips)              /* tiles of pixels that are done at once: 2 with two tiles of columns, 4 with one */                          \
+  FIELD(flat_width)          /* pixels from one image row to the next in a line */                                                         \
+  RESULT_FIELDS(FIELD)                                                                                                                     \
+  RESIDUAL_FIELDS(FIELD)                                                                                                                   \
+  EPILOGUE_FIELDS(FIELD)                                                                                                                   \
+  FIELD(segments_offset)     /* i32[segments][2]: offset, length */                                                                        \
+  FIELD(schedule_offset)     /* i32[tiles][blocks], of that block's flush schedule; 0: there is none */                                    \
+  FIELD(scale_offset)        /* f32[tiles][2][16]: multipliers, then offsets */                                                            \
+  FIELD(nibbles)             /* 1: weights are stored in 4 bits, see qconv_panels.h */                                                     \
+  FIELD(blocks)              /* of a panel that is too deep to be unpacked at once, else 1 */                                              \
+  FIELD(block_segments)      /* of a block */                                                                                              \
+  FIELD(panel_bytes)         /* of a tile's weights and what goes with them */                                                             \
   FIELD(weight_offset)       /* panels: s8[depth / 4][16][4], or what the instruction set wants, see layouts.py */
 
 #define QCONV_ENUM(name) QCONV_##name,

@@ -34,15 +34,13 @@ INLINE void do_block(const i32 *p, i64 block, int split, i64 rows, const u8 *inp
   do_strip(&s);
 }
 
-INLINE void convolve_depthwise(const u8 *input, const u8 *residual, const u8 *blob, u8 *out, i64 group) {
+INLINE void convolve_depthwise(const u8 *input, const u8 *residual, const u8 *blob, u8 *out, i64 group, i64 unused) {
+  (void)unused;
   const i32 *p = (const i32 *)blob;
-  const Finish finish = {as_f32(p[QDEPTHWISE_residual_multiplier]), as_f32(p[QDEPTHWISE_low]), as_f32(p[QDEPTHWISE_high]),
-                         p[QDEPTHWISE_out_f32], p[QDEPTHWISE_residual_f32]};
-  const Image result = {p[QDEPTHWISE_out_offset], p[QDEPTHWISE_out_step_x], p[QDEPTHWISE_out_step_y]};
-  const Frame frame = {p[QDEPTHWISE_frame_top],    p[QDEPTHWISE_frame_left],
-                       p[QDEPTHWISE_frame_bottom], p[QDEPTHWISE_frame_right],
-                       p[QDEPTHWISE_height],       p[QDEPTHWISE_width],
-                       p[QDEPTHWISE_channels] * (p[QDEPTHWISE_out_f32] ? 4 : 1), (u8)p[QDEPTHWISE_frame_fill]};
+  const Finish finish = FINISH(QDEPTHWISE, p);
+  const Image result = IMAGE(QDEPTHWISE, p, out);
+  const i64 bytes = p[QDEPTHWISE_channels] * (p[QDEPTHWISE_out_f32] ? 4 : 1);
+  const Frame frame = FRAME(QDEPTHWISE, p, p[QDEPTHWISE_height], p[QDEPTHWISE_width], bytes);
   const i64 top = group * p[QDEPTHWISE_block_height], bottom = smaller(top + p[QDEPTHWISE_block_height], p[QDEPTHWISE_height]);
   fill_frame(out, &result, &frame, top, bottom);
   const i64 split = p[QDEPTHWISE_split], whole = p[QDEPTHWISE_blocks] - split;
@@ -55,13 +53,4 @@ INLINE void convolve_depthwise(const u8 *input, const u8 *residual, const u8 *bl
   }
 }
 
-void SYMBOL(qdepthwise)(const u8 *input, const u8 *blob, u8 *out, i64 input_offset, i64 blob_offset, i64 out_offset, i64 x, i64 y) {
-  (void)y;
-  convolve_depthwise(input + input_offset, 0, blob + blob_offset, out + out_offset, x);
-}
-
-void SYMBOL(qdepthwise_residual)(const u8 *input, const u8 *residual, const u8 *blob, u8 *out, i64 input_offset, i64 residual_offset,
-                                 i64 blob_offset, i64 out_offset, i64 x, i64 y) {
-  (void)y;
-  convolve_depthwise(input + input_offset, residual + residual_offset, blob + blob_offset, out + out_offset, x);
-}
+ENTRY_POINTS(qdepthwise, convolve_depthwise)

@@ -8,6 +8,8 @@
 #ifndef QUANTUNE_QDEPTHWISE_PARAMS_H_
 #define QUANTUNE_QDEPTHWISE_PARAMS_H_
 
+#include "image_params.h"
+
 #define QDEPTHWISE_FIELDS(FIELD)                                                                                                   \
   FIELD(height)              /* rows of the result */                                                                              \
   FIELD(width)               /* its columns */                                                                                     \
@@ -25,22 +27,9 @@
   FIELD(block_weights)       /* from one block's weights to the next's: 0 where all have the same */                               \
   FIELD(block_height)        /* rows of the result a workgroup does */                                                             \
   FIELD(quick)               /* 1: u8 results without a residual that fit 32 bits before the clamp; see scale_offset */            \
-  FIELD(out_offset)          /* the first pixel of the result */                                                                   \
-  FIELD(out_step_x)                                                                                                                \
-  FIELD(out_step_y)                                                                                                                \
-  FIELD(out_f32)             /* 1: the result is f32, not u8 */                                                                    \
-  FIELD(frame_top)           /* pixels round the result that are set to frame_fill */                                              \
-  FIELD(frame_left)                                                                                                                \
-  FIELD(frame_bottom)                                                                                                              \
-  FIELD(frame_right)                                                                                                               \
-  FIELD(frame_fill)          /* a byte */                                                                                          \
-  FIELD(residual_offset)     /* the first pixel of the residual */                                                                 \
-  FIELD(residual_step_x)                                                                                                           \
-  FIELD(residual_step_y)                                                                                                           \
-  FIELD(residual_f32)        /* 1: the residual is f32, not u8 */                                                                  \
-  FIELD(residual_multiplier) /* f32 */                                                                                             \
-  FIELD(low)                 /* f32: clamp of the result */                                                                        \
-  FIELD(high)                /* f32 */                                                                                             \
+  RESULT_FIELDS(FIELD)                                                                                                             \
+  RESIDUAL_FIELDS(FIELD)                                                                                                           \
+  EPILOGUE_FIELDS(FIELD)                                                                                                           \
   FIELD(taps_offset)         /* i32[steps][taps of a step]: byte offsets from the window's first tap */                            \
   FIELD(scale_offset)        /* quick: f32[blocks][2][block] in the block's order; else f32[blocks][block / 16][2][16] in order */ \
   FIELD(weight_offset)       /* [blocks][steps][block][taps of a step] */

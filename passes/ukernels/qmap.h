@@ -153,13 +153,13 @@ INLINE void map_squares(const Map *m, const u8 *in, const Frame *f, i64 y, u8 *o
   }
 }
 
-INLINE void map(const u8 *in, const u8 *residual, const u8 *blob, u8 *out, i64 group) {
+INLINE void map(const u8 *in, const u8 *residual, const u8 *blob, u8 *out, i64 group, i64 unused) {
+  (void)unused;
   const i32 *p = (const i32 *)blob;
   const Map m = {p, as_f32(p[QMAP_multiplier]), as_f32(p[QMAP_offset]), as_f32(p[QMAP_residual_multiplier]), as_f32(p[QMAP_low]),
                  as_f32(p[QMAP_high]), p[QMAP_in_f32], p[QMAP_residual_f32], p[QMAP_out_f32]};
-  const Image result = {p[QMAP_out_offset], p[QMAP_out_step_x], p[QMAP_out_step_y]};
-  const Frame frame = {p[QMAP_frame_top], p[QMAP_frame_left], p[QMAP_frame_bottom], p[QMAP_frame_right], p[QMAP_height], p[QMAP_width],
-                       p[QMAP_channels] * (m.out_f32 ? 4 : 1), (u8)p[QMAP_frame_fill]};
+  const Image result = IMAGE(QMAP, p, out);
+  const Frame frame = FRAME(QMAP, p, p[QMAP_height], p[QMAP_width], p[QMAP_channels] * (m.out_f32 ? 4 : 1));
   const i64 rows = p[QMAP_squares] ? p[QMAP_squares] : p[QMAP_height];
   const i64 top = group * p[QMAP_block_height], bottom = smaller(top + p[QMAP_block_height], rows);
   in += p[QMAP_in_offset], out += result.offset;
@@ -173,13 +173,4 @@ INLINE void map(const u8 *in, const u8 *residual, const u8 *blob, u8 *out, i64 g
             out + y * result.step_y);
 }
 
-void SYMBOL(qmap)(const u8 *input, const u8 *blob, u8 *out, i64 input_offset, i64 blob_offset, i64 out_offset, i64 x, i64 y) {
-  (void)y;
-  map(input + input_offset, 0, blob + blob_offset, out + out_offset, x);
-}
-
-void SYMBOL(qmap_residual)(const u8 *input, const u8 *residual, const u8 *blob, u8 *out, i64 input_offset, i64 residual_offset,
-                           i64 blob_offset, i64 out_offset, i64 x, i64 y) {
-  (void)y;
-  map(input + input_offset, residual + residual_offset, blob + blob_offset, out + out_offset, x);
-}
+ENTRY_POINTS(qmap, map)

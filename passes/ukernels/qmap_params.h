@@ -8,6 +8,8 @@
 #ifndef QUANTUNE_QMAP_PARAMS_H_
 #define QUANTUNE_QMAP_PARAMS_H_
 
+#include "image_params.h"
+
 #define QMAP_FIELDS(FIELD)                                                                                                         \
   FIELD(height)              /* rows */                                                                                            \
   FIELD(width)               /* pixels in a row */                                                                                 \
@@ -21,22 +23,9 @@
   FIELD(offset)              /* f32 */                                                                                             \
   FIELD(squares)             /* rows of squares, 0: the result is an image of pixels */                                            \
   FIELD(block_height)        /* rows a workgroup does, of pixels or of squares */                                                  \
-  FIELD(out_offset)          /* the first pixel of the result */                                                                   \
-  FIELD(out_step_x)                                                                                                                \
-  FIELD(out_step_y)                                                                                                                \
-  FIELD(out_f32)             /* 1: the result is f32, not u8 */                                                                    \
-  FIELD(frame_top)           /* pixels round the result that are set to frame_fill */                                              \
-  FIELD(frame_left)                                                                                                                \
-  FIELD(frame_bottom)                                                                                                              \
-  FIELD(frame_right)                                                                                                               \
-  FIELD(frame_fill)          /* a byte */                                                                                          \
-  FIELD(residual_offset)     /* the first pixel of the residual */                                                                 \
-  FIELD(residual_step_x)                                                                                                           \
-  FIELD(residual_step_y)                                                                                                           \
-  FIELD(residual_f32)        /* 1: the residual is f32, not u8 */                                                                  \
-  FIELD(residual_multiplier) /* f32 */                                                                                             \
-  FIELD(low)                 /* f32: clamp of the result */                                                                        \
-  FIELD(high)                /* f32 */
+  RESULT_FIELDS(FIELD)                                                                                                             \
+  RESIDUAL_FIELDS(FIELD)                                                                                                           \
+  EPILOGUE_FIELDS(FIELD)
 
 #define QMAP_ENUM(name) QMAP_##name,
 enum { QMAP_FIELDS(QMAP_ENUM) QMAP_COUNT };

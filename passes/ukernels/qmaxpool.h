@@ -39,9 +39,8 @@ void SYMBOL(qmaxpool)(const u8 *input, const u8 *blob, u8 *out, i64 input_offset
   (void)y;
   const i32 *p = (const i32 *)(blob + blob_offset);
   const u8 *in = input + input_offset + p[QMAXPOOL_in_offset];
-  const Image result = {p[QMAXPOOL_out_offset], p[QMAXPOOL_out_step_x], p[QMAXPOOL_out_step_y]};
-  const Frame frame = {p[QMAXPOOL_frame_top], p[QMAXPOOL_frame_left], p[QMAXPOOL_frame_bottom], p[QMAXPOOL_frame_right],
-                       p[QMAXPOOL_height],    p[QMAXPOOL_width],      p[QMAXPOOL_channels],     (u8)p[QMAXPOOL_frame_fill]};
+  const Image result = IMAGE(QMAXPOOL, p, out);
+  const Frame frame = FRAME(QMAXPOOL, p, p[QMAXPOOL_height], p[QMAXPOOL_width], p[QMAXPOOL_channels]);
   const i64 top = group * p[QMAXPOOL_block_height], bottom = smaller(top + p[QMAXPOOL_block_height], p[QMAXPOOL_height]);
   out += out_offset;
   fill_frame(out, &result, &frame, top, bottom);

@@ -2,6 +2,8 @@
 #ifndef QUANTUNE_QMAXPOOL_PARAMS_H_
 #define QUANTUNE_QMAXPOOL_PARAMS_H_
 
+#include "image_params.h"
+
 #define QMAXPOOL_FIELDS(FIELD)                                                                                                     \
   FIELD(height)        /* rows of the result */                                                                                    \
   FIELD(width)         /* its columns */                                                                                           \
@@ -14,14 +16,7 @@
   FIELD(column_step)   /* from one tap to the next in its row */                                                                   \
   FIELD(row_step)      /* from one tap to the next in its column */                                                                \
   FIELD(block_height)  /* rows of the result a workgroup does */                                                                   \
-  FIELD(out_offset)    /* the first pixel of the result */                                                                         \
-  FIELD(out_step_x)                                                                                                                \
-  FIELD(out_step_y)                                                                                                                \
-  FIELD(frame_top)     /* pixels round the result that are set to frame_fill */                                                    \
-  FIELD(frame_left)                                                                                                                \
-  FIELD(frame_bottom)                                                                                                              \
-  FIELD(frame_right)                                                                                                               \
-  FIELD(frame_fill)    /* a byte */
+  RESULT_FIELDS(FIELD)
 
 #define QMAXPOOL_ENUM(name) QMAXPOOL_##name,
 enum { QMAXPOOL_FIELDS(QMAXPOOL_ENUM) QMAXPOOL_COUNT };

@@ -43,15 +43,11 @@ OUTLINE void convolve(const u8 *input, const u8 *residual, const u8 *blob, u8 *o
   const i32 *p = (const i32 *)blob;
   u8 gathered[GATHER_BYTES] __attribute__((aligned(64)));
   Convolution c = {input, residual, out, p, (const i32 *)(blob + p[QCONV_segments_offset]), .gathered = gathered};
-  c.in = (Image){p[QCONV_in_offset], p[QCONV_in_step_x], p[QCONV_in_step_y]};
-  c.result = (Image){p[QCONV_out_offset], p[QCONV_out_step_x], p[QCONV_out_step_y]};
-  c.other = (Image){p[QCONV_residual_offset], p[QCONV_residual_step_x], p[QCONV_residual_step_y]};
-  c.finish = (Finish){as_f32(p[QCONV_residual_multiplier]), as_f32(p[QCONV_low]), as_f32(p[QCONV_high]), p[QCONV_out_f32],
-                      p[QCONV_residual_f32]};
+  c.in = IMAGE(QCONV, p, in), c.result = IMAGE(QCONV, p, out), c.other = IMAGE(QCONV, p, residual);
+  c.finish = FINISH(QCONV, p);
   if (x == 0 && y == 0) {
     const i64 channels = p[QCONV_tiles] / p[QCONV_group_tiles] * p[QCONV_filters], height = p[QCONV_rows] / p[QCONV_out_width];
-    const Frame frame = {p[QCONV_frame_top], p[QCONV_frame_left], p[QCONV_frame_bottom], p[QCONV_frame_right],
-                         height, p[QCONV_out_width], channels * (p[QCONV_out_f32] ? 4 : 1), (u8)p[QCONV_frame_fill]};
+    const Frame frame = FRAME(QCONV, p, height, p[QCONV_out_width], channels * (p[QCONV_out_f32] ? 4 : 1));
     fill_frame(out, &c.result, &frame, 0, height);
   }
   const i64 first = x * p[QCONV_block_rows], last = smaller(first + p[QCONV_block_rows], p[QCONV_row_tiles]);
@@ -61,11 +57,4 @@ OUTLINE void convolve(const u8 *input, const u8 *residual, const u8 *blob, u8 *o
   _tile_release();
 }
 
-void SYMBOL(qconv)(const u8 *input, const u8 *blob, u8 *out, i64 input_offset, i64 blob_offset, i64 out_offset, i64 x, i64 y) {
-  convolve(input + input_offset, 0, blob + blob_offset, out + out_offset, x, y);
-}
-
-void SYMBOL(qconv_residual)(const u8 *input, const u8 *residual, const u8 *blob, u8 *out, i64 input_offset, i64 residual_offset,
-                            i64 blob_offset, i64 out_offset, i64 x, i64 y) {
-  convolve(input + input_offset, residual + residual_offset, blob + blob_offset, out + out_offset, x, y);
-}
+ENTRY_POINTS(qconv, convolve)
