@@ -17,7 +17,7 @@ import torch
 
 import quantune
 from quantune.backend.runner import HostRunner
-from quantune.cli import options
+from quantune.cli import methods, options
 from quantune.cli.main import run
 from quantune.cli.progress import Bars, Lines
 from quantune.costs.store import Cost, open_store
@@ -383,4 +383,4 @@ def test_shapes_and_menus() -> None:
         with pytest.raises(QuantuneError, match="C,H,W"):
             options.parse_shape(text)
     with pytest.raises(QuantuneError, match="did you mean mse"):
-        options.checked_observer("MSE")
+        methods.settings(observer="MSE")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from quantune.cli import jobs, options
+from quantune.cli import jobs, methods, options
 from quantune.cli.output import Output
 
 if TYPE_CHECKING:
@@ -32,7 +32,9 @@ def command(
     ] = None,
     weights: options.Weights = None,
     target: options.Target = "host",
-    observer: options.Observer = "mse",
+    observer: methods.Observer = None,
+    granularity: methods.Granularity = None,
+    scheme: methods.Scheme = None,
     images: options.Images = options.IMAGES,
     input_shape: options.InputShape = None,
     as_json: options.Json = False,
@@ -46,14 +48,14 @@ def command(
     shape = options.parse_shape(input_shape)
     options.at_least_one(images, "--images")
     options.checked_target(target)
-    options.checked_observer(observer)
+    chosen = methods.settings(observer=observer, granularity=granularity, scheme=scheme)
 
     from quantune.job.folder import JobOptions, made
 
     output = Output(as_json)
     place = folder or jobs.default_folder(model, target)
     asked = JobOptions(
-        model, calibration, str(weights) if weights else None, shape, target, observer, images=images
+        model, calibration, str(weights) if weights else None, shape, target, chosen, images=images
     )
     with made(place):
         job = jobs.begin(asked, place, output)

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from quantune.cli import jobs, options
+from quantune.cli import jobs, methods, options
 from quantune.cli.output import Output
 from quantune.errors import QuantuneError
 
 if TYPE_CHECKING:
     from quantune.job import Job
+    from quantune.plan.settings import Settings
 
 EXAMPLES = """Examples:
 
@@ -42,7 +43,9 @@ def command(
     target: options.Target = "host",
     max_drop_sqnr: options.MaxDrop = None,
     menu: options.Menu = None,
-    observer: options.Observer = "mse",
+    observer: methods.Observer = None,
+    granularity: methods.Granularity = None,
+    scheme: methods.Scheme = None,
     images: options.Images = options.IMAGES,
     costs: options.Costs = "measured",
     variants: options.Variants = None,
@@ -65,21 +68,29 @@ def command(
     chosen = "plan" if plan is not None else options.checked_strategy(strategy or "v2")
     options.only_for_v2("--plan" if plan is not None else chosen, max_drop_sqnr, menu)
     widths = options.parse_menu(menu)
-    if plan is not None:
-        _readable(plan)
     shape = options.parse_shape(input_shape)
     options.at_least_one(images, "--images")
     options.checked_target(target)
-    options.checked_observer(observer)
+    given = {
+        "observer": observer,
+        "granularity": granularity,
+        "scheme": scheme,
+    }
+    settings = methods.settings(**given)
     with_kernels, priced = options.switched_on(kernels), options.checked_costs(costs)
     others = [*(options.parse_variants(variants) or ()), *(["int8"] if compare else [])]
+    if plan is not None:
+        methods.refuse(f"{plan} says how its layers are quantized", **given)
+        settings = _settings_of(plan)
+    elif chosen == "fp32" and not set(others) - {"fp32"}:
+        methods.refuse("strategy fp32 quantizes nothing", **given)
 
     from quantune.job.folder import JobOptions, made, save_job, unfinish
     from quantune.plan.edit import load_plan
 
     output = Output(as_json)
     asked = JobOptions(
-        *(model, calibration, str(weights) if weights else None, shape, target, observer, with_kernels),
+        *(model, calibration, str(weights) if weights else None, shape, target, settings, with_kernels),
         images=images,
         costs=priced,
     )
@@ -101,11 +112,12 @@ def command(
     _warn_of_drop(output, found, variant)
 
 
-def _readable(plan: Path) -> None:
+def _settings_of(plan: Path) -> Settings:
     """A plan that cannot be read, or of another schema, is found before the model is imported."""
     from quantune.plan.schema import read_plan_json
+    from quantune.plan.settings import settings_from_json
 
-    read_plan_json(plan)
+    return settings_from_json(read_plan_json(plan).get("settings"))
 
 
 def _measure(job: Job, found: dict[str, Any]) -> None:
@@ -144,7 +156,7 @@ def _commands(asked: Any, folder: Path, *extra: Any) -> list[str]:
         "--target": asked.target,
         "--max-drop-sqnr": max_drop,
         "--menu": menu,
-        "--observer": asked.observer,
+        **({} if plan is not None else methods.words(asked.settings)),
         "--images": asked.images,
         "--variants": variants,
         "--kernels": None if asked.kernels else "off",
@@ -172,7 +184,17 @@ def _print(output: Output, job: Job, found: dict[str, Any], variant: str) -> Non
         output.show(f"{job.target.name} modules do not run on this machine: nothing was checked or timed.")
     output.show(f"{variant}: {counts['integer']} layers in integers, {counts['float']} in f32.")
     output.show(f"Written: {', '.join(files)}")
-    keys = ("model", "target", "strategy", "plan", "calibration", "variants", "evaluation", "benchmark")
+    keys = (
+        "model",
+        "target",
+        "strategy",
+        "settings",
+        "plan",
+        "calibration",
+        "variants",
+        "evaluation",
+        "benchmark",
+    )
     output.result(
         {"folder": str(job.folder), "variant": variant, "files": files, "layers": counts}
         | {key: found.get(key) for key in keys}

@@ -47,12 +47,6 @@ Target = Annotated[
         help="host, x86-64-avx2, cortex-a53, cortex-a72, cortex-a55 or neoverse-n2",
     ),
 ]
-Observer = Annotated[
-    str,
-    typer.Option(
-        "--observer", metavar="NAME", help="how ranges are chosen: mse, min-max, percentile or entropy"
-    ),
-]
 Images = Annotated[
     int, typer.Option("--images", metavar="N", help="calibrate on at most so many, spread over the data")
 ]
@@ -127,12 +121,6 @@ def checked_target(name: str) -> str:
     from quantune import targets
 
     return one_of(name, targets.names(), "target")
-
-
-def checked_observer(name: str) -> str:
-    from quantune.calibration.observers import OBSERVERS
-
-    return one_of(name, OBSERVERS, "observer")
 
 
 def checked_costs(name: str) -> CostSource:

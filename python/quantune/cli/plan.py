@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from quantune.cli import jobs, options
+from quantune.cli import jobs, methods, options
 from quantune.cli.output import Output
 from quantune.errors import QuantuneError
 
@@ -37,7 +37,9 @@ def command(
     target: options.Target = "host",
     max_drop_sqnr: options.MaxDrop = None,
     menu: options.Menu = None,
-    observer: options.Observer = "mse",
+    observer: methods.Observer = None,
+    granularity: methods.Granularity = None,
+    scheme: methods.Scheme = None,
     images: options.Images = options.IMAGES,
     costs: options.Costs = "measured",
     input_shape: options.InputShape = None,
@@ -53,7 +55,14 @@ def command(
     widths, shape = options.parse_menu(menu), options.parse_shape(input_shape)
     options.at_least_one(images, "--images")
     options.checked_target(target)
-    options.checked_observer(observer)
+    given = {
+        "observer": observer,
+        "granularity": granularity,
+        "scheme": scheme,
+    }
+    settings = methods.settings(**given)
+    if chosen == "fp32":
+        methods.refuse("strategy fp32 quantizes nothing", **given)
     if path.is_dir():
         raise QuantuneError(f"{path} is a folder; name the file to write, such as {path / 'plan.json'}")
 
@@ -62,7 +71,7 @@ def command(
     output = Output(as_json)
     place = folder or jobs.default_folder(model, target)
     asked = JobOptions(
-        *(model, calibration, str(weights) if weights else None, shape, target, observer),
+        *(model, calibration, str(weights) if weights else None, shape, target, settings),
         images=images,
         costs=options.checked_costs(costs),
     )

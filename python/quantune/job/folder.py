@@ -16,6 +16,7 @@ from quantune.files import read_json, write_json
 from quantune.ingress.model import Model
 from quantune.job.imports import import_model, reopen_model
 from quantune.job.job import Job
+from quantune.plan.settings import DEFAULT, Settings, settings_from_json
 from quantune.progress import Progress, Silent
 from quantune.targets import get
 
@@ -27,7 +28,7 @@ class JobOptions:
     """What a job is made from.
 
     model, calibration: as on the command line. images: at most that many for calibration; None for all.
-    kernels: microkernels where they fit; else IREE generates all code.
+    settings: how values are quantized. kernels: microkernels where they fit; else IREE generates all code.
     costs: how the planner's prices are found.
     input_shape: (C, H, W), or None for what the model says.
     variants: which of the compiled variants belong to the job. shipped: the one at the top of the folder.
@@ -39,7 +40,7 @@ class JobOptions:
     weights: str | None = None
     input_shape: tuple[int, int, int] | None = None
     target: str = "host"
-    observer: str = "mse"
+    settings: Settings = DEFAULT
     kernels: bool = True
     images: int | None = None
     costs: CostSource = "measured"
@@ -113,8 +114,12 @@ def load_options(folder: Path) -> JobOptions:
     try:
         shape = raw.pop("input_shape")
         variants = tuple(raw.pop("variants"))
-        return JobOptions(**raw, variants=variants, input_shape=None if shape is None else tuple(shape))
-    except (TypeError, KeyError) as error:
+        return JobOptions(
+            **raw | {"settings": settings_from_json(raw["settings"])},
+            variants=variants,
+            input_shape=None if shape is None else tuple(shape),
+        )
+    except (TypeError, KeyError, QuantuneError) as error:
         raise QuantuneError(f"{path} is damaged ({error}); rerun `quantune compile … -o {folder}`") from error
 
 
@@ -143,7 +148,7 @@ def open_job(folder: Path, progress: Progress | None = None) -> Job:
 
 def _job(options: JobOptions, model: Model, folder: Path, calibration: Dataset, progress: Progress) -> Job:
     target = get(options.target)
-    return Job(model, target, folder, calibration, options.observer, progress, options.kernels, options.costs)
+    return Job(model, target, folder, calibration, options.settings, progress, options.kernels, options.costs)
 
 
 def _calibration(options: JobOptions, model: Model) -> Dataset:

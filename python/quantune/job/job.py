@@ -28,8 +28,10 @@ from quantune.job import modules
 from quantune.job.cache import Cache, key_of
 from quantune.job.evaluate import evaluate
 from quantune.plan.cost import Prices
+from quantune.plan.finish import with_settings
 from quantune.plan.quantizers import quantizations
 from quantune.plan.schema import Plan, Quantization
+from quantune.plan.settings import DEFAULT, Settings
 from quantune.plan.strategies import Request, find, uniform
 from quantune.progress import Progress, Silent
 from quantune.sensitivity.measure import measure
@@ -49,14 +51,14 @@ class Job:
         target: Target,
         folder: Path,
         calibration: Dataset,
-        observer: str = "mse",
+        settings: Settings = DEFAULT,
         progress: Progress | None = None,
         kernels: bool = True,
         costs: CostSource = "modelled",
     ) -> None:
         self.model, self.target, self.folder = model, target, folder
-        self.calibration, self.observer = calibration, observers.find(observer)
-        self.observer_name, self.progress = observer, progress or Silent()
+        self.calibration, self.settings = calibration, settings
+        self.progress = progress or Silent()
         self.kernels, self.costs = kernels, costs
         self.cache = Cache(folder)
         self._scratch = folder / "cache"
@@ -76,13 +78,14 @@ class Job:
         return found
 
     def quantizations(self, statistics: Statistics) -> dict[str, Quantization]:
-        """Scale and zero point of every value, by the job's observer."""
-        return quantizations(self.model.graph, statistics, self.observer)
+        """Scale and zero point of every value, by the job's observer and scheme."""
+        observer = observers.find(self.settings.observer)
+        return quantizations(self.model.graph, statistics, observer, scheme=self.settings.scheme)
 
     def sensitivity(self, statistics: Statistics) -> Sensitivity:
         """Inference 2, quantized."""
         path = self.folder / "sensitivity.json"
-        base = uniform.plan(self._request(self.quantizations(statistics)))
+        base = self._finished(uniform.plan(self._request(self.quantizations(statistics))))
         key = key_of("sensitivity", base.to_json(), self.calibration.fingerprint)
         if self.cache.fresh(path, key):
             return Sensitivity.load(path)
@@ -116,7 +119,7 @@ class Job:
                 asked=menu is not None,
                 max_drop_sqnr_db=max_drop_sqnr_db,
             )
-        return find(strategy)(request)
+        return self._finished(find(strategy)(request))
 
     def build(self, variant: str, plan: Plan | None, with_text: bool = False) -> modules.Built:
         """Compiles one variant to variants/<variant>.vmfb; plan None means fp32."""
@@ -195,6 +198,9 @@ class Job:
 
     def _request(self, found: dict[str, Quantization]) -> Request:
         return Request(self.model.name, self.model.graph, self.target.name, found)
+
+    def _finished(self, plan: Plan) -> Plan:
+        return with_settings(plan, self.model.graph, self.settings)
 
     def _compile_instrumented(self, file: str, plan: Plan | None) -> list[str]:
         self.progress.start("compiling the instrumented network")

@@ -11,10 +11,14 @@ from quantune.errors import QuantuneError
 from quantune.numerics.fma import fma
 from quantune.numerics.weights import SMALLEST, snap_scale
 from quantune.plan.schema import Quantization
+from quantune.plan.settings import Scheme
 
 
-def quantization_from_range(lo: float, hi: float, bits: int) -> Quantization:
+def quantization_from_range(lo: float, hi: float, bits: int, scheme: Scheme = "asymmetric") -> Quantization:
     """Covers [lo, hi], widened to include 0, so that zero is exact; scale 1, zero point 0 for a zero range.
+
+    The zero point is where the range puts it (asymmetric), 2**(bits - 1) (symmetric; power-of-two: with the
+    least power of two that covers the range as scale), or that if lo < 0, else 0 (symmetric-unsigned).
 
     Raises QuantuneError when a bound is NaN or infinite or lo > hi.
     """
@@ -24,11 +28,17 @@ def quantization_from_range(lo: float, hi: float, bits: int) -> Quantization:
         )
     lo, hi = min(float(lo), 0.0), max(float(hi), 0.0)
     maximum = (1 << bits) - 1
-    scale = snap_scale((hi - lo) / maximum)
-    if scale < SMALLEST:
+    if snap_scale((hi - lo) / maximum) < SMALLEST:
         return Quantization(bits, 1.0, 0)
-    zero_point = int(min(max(np.rint(-lo / scale), 0), maximum))
-    return Quantization(bits, scale, zero_point)
+    if scheme == "asymmetric" or (scheme == "symmetric-unsigned" and lo == 0):
+        scale = snap_scale((hi - lo) / maximum)
+        zero_point = int(min(max(np.rint(-lo / scale), 0), maximum))
+        return Quantization(bits, scale, zero_point)
+    middle = 1 << (bits - 1)
+    scale = max(-lo / middle, hi / (maximum - middle))
+    if scheme == "power-of-two":
+        scale = 2.0 ** math.ceil(math.log2(scale))
+    return Quantization(bits, snap_scale(scale), middle)
 
 
 def quantize(x: ArrayLike, quantization: Quantization) -> NDArray[np.uint8]:

@@ -9,10 +9,16 @@ from numpy.typing import NDArray
 
 from quantune.errors import PlanError, QuantuneError
 from quantune.graph.model import Layer
+from quantune.numerics.clipping import clipping
 from quantune.plan.schema import LayerPlan
+from quantune.plan.settings import Granularity
 
 SMALLEST = 1e-30
 """Scales below this count as zero: their f32 reciprocals would leave the range of f32."""
+
+
+CLIPPED_BITS = 5
+"""From here on down, clipping the largest weights loses less than a coarser step for all."""
 
 
 @overload
@@ -30,23 +36,40 @@ def snap_scale(x: float | NDArray[np.float64]) -> float | NDArray[np.float64]:
 
 
 def weight_scales(
-    w: NDArray[np.float32], bits: int, channel_axis: int = -1, name: str = "weights"
+    w: NDArray[np.float32],
+    bits: int,
+    channel_axis: int = -1,
+    name: str = "weights",
+    granularity: Granularity = "channel",
+    power_of_two: bool = False,
 ) -> NDArray[np.float64]:
-    """One scale a channel, max|w| / (2**(bits-1) - 1); channels that are all zero get 1.
+    """One scale a channel, [channels]; channels that are all zero get 1.
+
+    Above CLIPPED_BITS max|w| / (2**(bits-1) - 1), from there on clipped where that lessens the squared error
+    (`clipping`). Granularity "tensor" looks at all weights together and repeats their scale. Powers of two
+    cover what the scale covers (the nearest power where weights are clipped anyway).
 
     Raises QuantuneError naming `name` when a weight is NaN or infinite.
     """
-    magnitude = np.abs(np.moveaxis(np.asarray(w, dtype=np.float64), channel_axis, 0)).reshape(
-        w.shape[channel_axis], -1
-    )
-    largest = magnitude.max(axis=1, initial=0.0)
+    channels = w.shape[channel_axis]
+    magnitude = np.abs(np.moveaxis(np.asarray(w), channel_axis, 0)).reshape(channels, -1)
+    largest = magnitude.max(axis=1, initial=0.0).astype(np.float64)
     if not np.isfinite(largest).all():
         channel = int(np.flatnonzero(~np.isfinite(largest))[0])
         raise QuantuneError(
             f"{name}: weights of output channel {channel} are NaN or infinite; repair the weights file"
         )
+    if granularity == "tensor":
+        magnitude, largest = magnitude.reshape(1, -1), largest.max(keepdims=True, initial=0.0)
+    clipped = bits <= CLIPPED_BITS
     scales = largest / _limit(bits)
-    return snap_scale(np.where(scales < SMALLEST, 1.0, scales))
+    if clipped:
+        scales = scales * clipping(magnitude, largest, _limit(bits))
+    scales = np.where(scales < SMALLEST, 1.0, scales)
+    if power_of_two:
+        exponents = np.log2(scales)
+        scales = np.exp2(np.rint(exponents) if clipped else np.ceil(exponents))
+    return np.broadcast_to(snap_scale(scales), channels).copy()
 
 
 def quantize_weights(

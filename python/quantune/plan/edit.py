@@ -12,10 +12,13 @@ from quantune.graph.model import Graph
 from quantune.plan.boundaries import integer_values
 from quantune.plan.check import check_fits, no_match
 from quantune.plan.schema import Plan, Quantization, layer_from_json, quantization_from_json, read_plan_json
+from quantune.plan.settings import settings_from_json
 
 # Settings that say something about weights; a glob gives them to contractions only.
 _WEIGHT_SETTINGS = frozenset({"weight_bits", "weight_scales"})
-_KEYS = frozenset({"schema", "model", "fingerprint", "strategy", "target", "inputs", "layers", "report"})
+_KEYS = frozenset(
+    {"schema", "model", "fingerprint", "strategy", "target", "inputs", "layers", "report", "settings"}
+)
 
 
 def load_plan(path: Path, graph: Graph | None = None) -> Plan:
@@ -62,6 +65,7 @@ def _plan(raw: dict[str, Any], layers: dict[str, dict[str, Any]]) -> Plan:
         inputs=inputs,
         layers={name: layer_from_json(value, f"layers.{name}") for name, value in layers.items()},
         report=_object(raw.get("report", {}), "report"),
+        settings=settings_from_json(raw.get("settings")),
     )
 
 
@@ -107,6 +111,8 @@ def _merged(entry: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:
     """`entry` with the settings that are given; `output` by its own settings."""
     merged = {**entry, **settings}
     before, after = entry.get("output"), settings.get("output")
+    if "weight_bits" in settings and "weight_scales" not in settings:
+        merged["weight_scales"] = _rescaled_weights(entry, settings["weight_bits"])
     if isinstance(before, dict) and isinstance(after, dict):
         merged["output"] = {**before, **after}
         if set(after) == {"bits"}:
@@ -121,6 +127,15 @@ def _rescaled(before: dict[str, Any], bits: Any) -> dict[str, Any]:
         return {**before, "bits": bits}  # the schema says what is wrong
     ratio = ((1 << bits) - 1) / old.maximum
     return {"bits": bits, "scale": old.scale / ratio, "zero_point": round(old.zero_point * ratio)}
+
+
+def _rescaled_weights(entry: dict[str, Any], bits: Any) -> list[float] | None:
+    """The scales of the same range in another number of steps; None where the width decides them."""
+    scales, old = entry.get("weight_scales"), entry.get("weight_bits")
+    if not scales or not all(isinstance(width, int) and 2 <= width <= 8 for width in (old, bits)):
+        return scales  # the schema says what is wrong
+    ratio = ((1 << (int(old or 0) - 1)) - 1) / ((1 << (bits - 1)) - 1)
+    return [scale * ratio for scale in scales]
 
 
 def _check_integer(plan: Plan, graph: Graph) -> None:

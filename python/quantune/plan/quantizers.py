@@ -7,6 +7,7 @@ from quantune.calibration.statistics import Statistics
 from quantune.graph.model import Graph
 from quantune.numerics import quantization_from_range
 from quantune.plan.schema import Quantization
+from quantune.plan.settings import Scheme
 
 Range = tuple[float, float]
 WIDEST_SHARE = 2.0
@@ -17,7 +18,11 @@ Else it is requantized.
 
 
 def quantizations(
-    graph: Graph, statistics: Statistics, observer: Observer, bits: int = 8
+    graph: Graph,
+    statistics: Statistics,
+    observer: Observer,
+    bits: int = 8,
+    scheme: Scheme = "asymmetric",
 ) -> dict[str, Quantization]:
     """value name → Quantization.
 
@@ -42,7 +47,7 @@ def quantizations(
                 if _width(common) <= WIDEST_SHARE * _width(ranges[member]):
                     owner[root(member)] = root(layer.name)
             ranges[root(layer.name)] = common
-    return {name: quantization_from_range(*ranges[root(name)], bits) for name in ranges}
+    return {name: quantization_from_range(*ranges[root(name)], bits, scheme) for name in ranges}
 
 
 def _hull(ranges: list[Range]) -> Range:

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from quantune.errors import PlanError
 from quantune.files import read_json, write_json
+from quantune.plan.settings import DEFAULT, Settings
 
 SCHEMA = "quantune.plan/1"
 Precision = Literal["integer", "float"]
@@ -78,6 +79,7 @@ class Plan:
         layers: exact layer names → LayerPlan (globs of a hand-edited file are expanded by
             `quantune.plan.edit`).
         report: strategy-specific figures (predicted SQNR, boundaries, …), JSON-able.
+        settings: how values were quantized, and what is done to constants when the plan is compiled.
     """
 
     model: str
@@ -87,6 +89,7 @@ class Plan:
     inputs: dict[str, Quantization]
     layers: dict[str, LayerPlan]
     report: dict[str, Any] = field(default_factory=dict)
+    settings: Settings = DEFAULT
 
     def to_json(self) -> dict[str, Any]:
         return {"schema": SCHEMA, **_plain(dataclasses.asdict(self))}

@@ -8,8 +8,10 @@ from quantune.backend.runner import Runner
 from quantune.calibration.statistics import Statistics, sample_indices
 from quantune.data.dataset import Dataset
 from quantune.graph.model import Graph, Layer
-from quantune.numerics import dequantize, quantize, quantize_weights, weight_scales
+from quantune.numerics import dequantize, quantize, quantize_weights
+from quantune.plan.finish import layer_scales
 from quantune.plan.schema import Plan
+from quantune.plan.settings import Settings
 from quantune.progress import Progress, track
 from quantune.sensitivity.metrics import Noise, noise_of
 from quantune.sensitivity.result import LayerSensitivity, Sensitivity
@@ -56,7 +58,8 @@ def measure(
 def _layer(
     layer: Layer, plan: Plan, statistics: Statistics, local: Noise | None, accumulated: Noise | None
 ) -> LayerSensitivity:
-    by_bits = {bits: weight_noise(layer, bits) for bits in WEIGHT_BITS} if layer.weight is not None else {}
+    widths = WEIGHT_BITS if layer.weight is not None else ()
+    by_bits = {bits: weight_noise(layer, bits, plan.settings) for bits in widths}
     activation = None
     output = plan.layers[layer.name].output
     if output is not None and layer.name in statistics.samples:
@@ -83,9 +86,9 @@ def _mse(noise: Noise | None) -> float | None:
     return None if noise is None else noise.mse
 
 
-def weight_noise(layer: Layer, bits: int) -> Noise:
+def weight_noise(layer: Layer, bits: int, settings: Settings) -> Noise:
     """What quantizing the layer's weights to `bits` changes in them."""
     assert layer.weight is not None
-    scales = weight_scales(layer.weight, bits, name=layer.name)
+    scales = layer_scales(layer, bits, settings)
     exact = layer.weight.astype(np.float64)
     return noise_of(exact, quantize_weights(layer.weight, scales, bits) * scales)

@@ -1,0 +1,68 @@
+"""Options that say how values are quantized, which several commands share; nothing heavy is imported."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from quantune.cli.options import one_of
+from quantune.errors import QuantuneError
+from quantune.plan.settings import Settings, choices
+
+Observer = Annotated[
+    str | None,
+    typer.Option(
+        "--observer",
+        metavar="NAME",
+        help="how ranges are chosen: mse (default), min-max, percentile or entropy",
+        show_default=False,
+    ),
+]
+Granularity = Annotated[
+    str | None,
+    typer.Option(
+        "--granularity",
+        metavar="NAME",
+        help="of weight scales: channel (default) or tensor",
+        show_default=False,
+    ),
+]
+Scheme = Annotated[
+    str | None,
+    typer.Option(
+        "--scheme",
+        metavar="NAME",
+        help="of activations: asymmetric (default), symmetric, symmetric-unsigned or power-of-two",
+        show_default=False,
+    ),
+]
+
+
+def settings(**given: str | None) -> Settings:
+    """What the options say, None being one that was not given; raises QuantuneError with near matches."""
+    known, found = choices(), dict[str, Any]()
+    for name, value in given.items():
+        if value is not None:
+            found[name] = one_of(value, known[name], name)
+    return Settings(**found)
+
+
+def refuse(because: str, **given: str | None) -> None:
+    """Raises QuantuneError for a setting that was given although nothing would look at it."""
+    for name, value in given.items():
+        if value is not None:
+            raise QuantuneError(f"{_option(name)} would change nothing: {because}; leave it out")
+
+
+def words(chosen: Settings) -> dict[str, str]:
+    """Option → its text, of what is not the default: the command line again."""
+    return {
+        _option(name): getattr(chosen, name)
+        for name, values in choices().items()
+        if getattr(chosen, name) != values[0]
+    }
+
+
+def _option(name: str) -> str:
+    return "--" + name.replace("_", "-")
