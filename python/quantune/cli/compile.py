@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from quantune.cli import jobs, methods, options
+from quantune.cli import goals, jobs, methods, options, predicted
 from quantune.cli.output import Output
-from quantune.errors import QuantuneError
 
 if TYPE_CHECKING:
     from quantune.job import Job
@@ -43,6 +42,11 @@ def command(
     target: options.Target = "host",
     max_drop_sqnr: options.MaxDrop = None,
     menu: options.Menu = None,
+    budget: goals.Budgets = None,
+    max_drop: goals.MaxDrop = None,
+    data: goals.Data = None,
+    data_images: goals.DataImages = None,
+    minimize: goals.Minimize = None,
     observer: methods.Observer = None,
     granularity: methods.Granularity = None,
     scheme: methods.Scheme = None,
@@ -61,16 +65,14 @@ def command(
     built beside it with --variants. DIR gets model.vmfb, model.quantized.mlir,
     plan.json and metrics.json. Finished steps are kept in DIR and not repeated.
     """
-    if plan is not None and strategy is not None:
-        raise QuantuneError(
-            f"--plan {plan} and --strategy {strategy} exclude each other: a plan says all; leave one out"
-        )
-    chosen = "plan" if plan is not None else options.checked_strategy(strategy or "v2")
-    options.only_for_v2("--plan" if plan is not None else chosen, max_drop_sqnr, menu)
-    widths = options.parse_menu(menu)
+    limits = goals.Given(
+        *(strategy, menu, max_drop_sqnr, budget or (), max_drop, data, data_images, minimize)
+    )
+    if plan is not None:
+        limits.check_beside(plan)
+    asks = limits.checked(target)
     shape = options.parse_shape(input_shape)
     options.at_least_one(images, "--images")
-    options.checked_target(target)
     given = {
         "observer": observer,
         "granularity": granularity,
@@ -82,7 +84,7 @@ def command(
     if plan is not None:
         methods.refuse(f"{plan} says how its layers are quantized", **given)
         settings = _settings_of(plan)
-    elif chosen == "fp32" and not set(others) - {"fp32"}:
+    elif asks.strategy == "fp32" and not set(others) - {"fp32"}:
         methods.refuse("strategy fp32 quantizes nothing", **given)
 
     from quantune.job.folder import JobOptions, made, save_job, unfinish
@@ -96,17 +98,15 @@ def command(
     )
     with made(folder):
         job = jobs.begin(asked, folder, output)
-        decided = (
-            load_plan(plan, job.model.graph) if plan else jobs.make_plan(job, chosen, widths, max_drop_sqnr)
-        )
-        variant = "plan" if plan is not None else jobs.variant_of(chosen)
+        decided = load_plan(plan, job.model.graph) if plan else asks.plan(job, output)
+        variant = "plan" if plan is not None else jobs.variant_of(asks.strategy)
         unfinish(folder)
         built = jobs.build_variants(job, others, variant, decided)
         found = jobs.assembled(job, decided, built)
         job.ship(variant, decided)
         save_job(job, asked, list(found["variants"]), variant)
         _measure(job, found)
-        found["commands"] = _commands(asked, folder, strategy, plan, max_drop_sqnr, menu, variants, compare)
+        found["commands"] = _commands(asked, folder, limits, plan, variants, compare)
         found = jobs.write_metrics(folder, found)
     _print(output, job, found, variant)
     _warn_of_drop(output, found, variant)
@@ -135,7 +135,7 @@ def _measure(job: Job, found: dict[str, Any]) -> None:
 def _warn_of_drop(output: Output, found: dict[str, Any], variant: str) -> None:
     """The prediction that v2 decides by is of first order: what was measured has the last word."""
     plan, measured = found.get("plan") or {}, (found.get("evaluation") or {}).get(variant)
-    if measured is None or "max_drop_sqnr_db" not in plan:
+    if measured is None or plan.get("max_drop_sqnr_db") is None:
         return
     dropped = plan["uniform_int8_sqnr_db"] - measured["sqnr_db"]
     if dropped > plan["max_drop_sqnr_db"] + DROP_TOLERANCE_DB:
@@ -145,17 +145,16 @@ def _warn_of_drop(output: Output, found: dict[str, Any], variant: str) -> None:
         )
 
 
-def _commands(asked: Any, folder: Path, *extra: Any) -> list[str]:
-    strategy, plan, max_drop, menu, variants, compare = extra
+def _commands(
+    asked: Any, folder: Path, limits: goals.Given, plan: Path | None, variants: str | None, compare: bool
+) -> list[str]:
     shape = ",".join(map(str, asked.input_shape)) if asked.input_shape else None
     given = {
         "--weights": asked.weights,
         "--calibration": asked.calibration,
-        "--strategy": strategy,
+        **limits.words,
         "--plan": plan,
         "--target": asked.target,
-        "--max-drop-sqnr": max_drop,
-        "--menu": menu,
         **({} if plan is not None else methods.words(asked.settings)),
         "--images": asked.images,
         "--variants": variants,
@@ -164,6 +163,7 @@ def _commands(asked: Any, folder: Path, *extra: Any) -> list[str]:
         "--input-shape": shape,
     }
     words = [str(word) for option, value in given.items() if value is not None for word in (option, value)]
+    words += [word for text in limits.budgets for word in ("--budget", text)]
     line = shlex.join(
         ["quantune", "compile", asked.model, *words, *(["--compare"] if compare else []), "-o", str(folder)]
     )
@@ -182,6 +182,7 @@ def _print(output: Output, job: Job, found: dict[str, Any], variant: str) -> Non
     output.show(summary_table(found), *verdicts(found))
     if not job.target.runs_here:
         output.show(f"{job.target.name} modules do not run on this machine: nothing was checked or timed.")
+    output.show(*predicted.sentences(found.get("plan") or {}, found["variants"][variant]["size_bytes"]))
     output.show(f"{variant}: {counts['integer']} layers in integers, {counts['float']} in f32.")
     output.show(f"Written: {', '.join(files)}")
     keys = (

@@ -28,6 +28,7 @@ VARIANTS = {
     "w6": "uniform-w6",
     "w4": "uniform-w4",
     "v2": "v2",
+    "milp": "milp",
 }
 """Variant → the strategy that makes it."""
 
@@ -90,11 +91,6 @@ def warn_of_random(job: Job, data: str, output: Output) -> None:
         )
 
 
-def make_plan(job: Job, strategy: str, menu: Sequence[int] | None, max_drop_db: float | None) -> Plan:
-    """What the strategy decides."""
-    return job.plan(strategy, menu, 1.0 if max_drop_db is None else max_drop_db)
-
-
 def benchmarked(
     job: Job,
     variants: Sequence[str],
@@ -133,9 +129,10 @@ def _dispatches(job: Job, variant: str) -> list[dict[str, Any]]:
 def assembled(job: Job, plan: Plan, built: dict[str, Built]) -> dict[str, Any]:
     """The metrics of what was compiled, as JSON reads them back."""
     from quantune.job import metrics
+    from quantune.plan.strategies import INFORMED
 
     statistics = job.statistics()
-    known = plan.strategy == "v2" or (job.folder / "sensitivity.json").exists()
+    known = plan.strategy in INFORMED or (job.folder / "sensitivity.json").exists()
     sensitivity = job.sensitivity(statistics) if known else None
     found: dict[str, Any] = json.loads(json.dumps(metrics.assemble(job, plan, built, sensitivity)))
     return found

@@ -59,7 +59,7 @@ Strategy = Annotated[
     typer.Option(
         "--strategy",
         metavar="NAME",
-        help="v2 (default), uniform-int8, uniform-w7, -w6, -w4 or fp32",
+        help="v2 (default), milp (exact, default with a budget), uniform-int8, uniform-w7, -w6, -w4 or fp32",
         show_default=False,
     ),
 ]
@@ -68,7 +68,7 @@ MaxDrop = Annotated[
     typer.Option(
         "--max-drop-sqnr",
         metavar="DB",
-        help="v2: how far the predicted SQNR may fall below uniform int8's (default 1)",
+        help="v2, milp: how far the predicted SQNR may fall below uniform int8's (default 1)",
         show_default=False,
     ),
 ]
@@ -77,7 +77,7 @@ Menu = Annotated[
     typer.Option(
         "--menu",
         metavar="BITS",
-        help="v2: weight bits to choose from, such as 8,6,4 (default: the target's own)",
+        help="v2, milp: weight bits to choose from, such as 8,6,4 (default: the target's own)",
     ),
 ]
 Kernels = Annotated[
@@ -91,8 +91,8 @@ Costs = Annotated[
     typer.Option(
         "--costs",
         metavar="SOURCE",
-        help="v2: how layers are priced: measured (what the cache lacks is timed, a minute at most), cached "
-        "(what is there, the rest modelled) or modelled",
+        help="v2, milp: how layers are priced: measured (what the cache lacks is timed, a minute at most), "
+        "cached (what is there, the rest modelled) or modelled",
     ),
 ]
 Variants = Annotated[
@@ -203,10 +203,14 @@ def at_least_one(value: int, option: str) -> int:
     return value
 
 
-def only_for_v2(strategy: str, max_drop: float | None, menu: str | None) -> None:
+def only_for_informed(strategy: str, max_drop: float | None, menu: str | None) -> None:
     """Raises QuantuneError for settings that the strategy would not look at, or that make no sense."""
+    from quantune.plan.strategies import INFORMED
+
     for option, value in (("--max-drop-sqnr", max_drop), ("--menu", menu)):
-        if value is not None and strategy != "v2":
-            raise QuantuneError(f"{option} is a setting of strategy v2; leave it out with {strategy}")
+        if value is not None and strategy not in INFORMED:
+            raise QuantuneError(
+                f"{option} is a setting of strategies {' and '.join(INFORMED)}; leave it out with {strategy}"
+            )
     if max_drop is not None and not 0 <= max_drop < float("inf"):
         raise QuantuneError(f"--max-drop-sqnr must be 0 dB or more, not {max_drop:g}")

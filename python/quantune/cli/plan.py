@@ -7,25 +7,31 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from quantune.cli import jobs, methods, options
+from quantune.cli import goals, jobs, methods, options, pareto, predicted
 from quantune.cli.output import Output
 from quantune.errors import QuantuneError
 
 if TYPE_CHECKING:
     from quantune.plan.schema import Plan
 
-EXAMPLES = "Example: quantune plan net.py:make --weights net.safetensors --calibration photos/ -o plan.json"
+EXAMPLES = """Examples:
+
+quantune plan net.py:make --weights net.safetensors --calibration photos/ -o plan.json
+
+quantune plan net.py:make --weights net.safetensors --calibration photos/ --budget size=0.2x -o plan.json
+
+quantune plan net.py:make --weights net.safetensors --calibration photos/ --pareto front.html"""
 
 
 def command(
     model: options.Model,
     calibration: options.Calibration,
     path: Annotated[
-        Path,
+        Path | None,
         typer.Option(
             "-o", "--output", metavar="FILE", help="the plan to write, such as plan.json", show_default=False
         ),
-    ],
+    ] = None,
     folder: Annotated[
         Path | None,
         typer.Option(
@@ -37,6 +43,14 @@ def command(
     target: options.Target = "host",
     max_drop_sqnr: options.MaxDrop = None,
     menu: options.Menu = None,
+    budget: goals.Budgets = None,
+    max_drop: goals.MaxDrop = None,
+    data: goals.Data = None,
+    data_images: goals.DataImages = None,
+    minimize: goals.Minimize = None,
+    front: pareto.File = None,
+    points: pareto.Points = None,
+    pick: pareto.Pick = None,
     observer: methods.Observer = None,
     granularity: methods.Granularity = None,
     scheme: methods.Scheme = None,
@@ -50,20 +64,22 @@ def command(
     Edit it and give it to `quantune compile --plan`. What calibration and analysis compute stays in the job
     folder; give the same folder to compile with -o and it starts from there.
     """
-    chosen = options.checked_strategy(strategy or "v2")
-    options.only_for_v2(chosen, max_drop_sqnr, menu)
-    widths, shape = options.parse_menu(menu), options.parse_shape(input_shape)
+    limits = goals.Given(
+        *(strategy, menu, max_drop_sqnr, budget or (), max_drop, data, data_images, minimize)
+    )
+    asks = limits.checked(target, pareto=front is not None)
+    drawn = pareto.checked(front, points, pick, path)
+    shape = options.parse_shape(input_shape)
     options.at_least_one(images, "--images")
-    options.checked_target(target)
     given = {
         "observer": observer,
         "granularity": granularity,
         "scheme": scheme,
     }
     settings = methods.settings(**given)
-    if chosen == "fp32":
+    if asks.strategy == "fp32":
         methods.refuse("strategy fp32 quantizes nothing", **given)
-    if path.is_dir():
+    if path is not None and path.is_dir():
         raise QuantuneError(f"{path} is a folder; name the file to write, such as {path / 'plan.json'}")
 
     from quantune.job.folder import JobOptions, made
@@ -76,7 +92,12 @@ def command(
         costs=options.checked_costs(costs),
     )
     with made(place):
-        decided = jobs.make_plan(jobs.begin(asked, place, output), chosen, widths, max_drop_sqnr)
+        job = jobs.begin(asked, place, output)
+        if drawn is not None:
+            drawn.run(job, asks, path, output)
+            return
+        assert path is not None
+        decided = asks.plan(job, output)
     decided.save(path)
     _print(output, decided, path, place)
 
@@ -90,17 +111,5 @@ def _print(output: Output, plan: Plan, path: Path, folder: Path) -> None:
     for name, choice in plan.layers.items():
         bits = f" w{choice.weight_bits}" if choice.precision == "integer" and choice.weight_bits else ""
         table.add_row(name, f"{choice.precision}{bits}", choice.reason)
-    output.show(table, *_priced(plan), f"Written: {path}")
+    output.show(table, *predicted.sentences(plan.report), f"Written: {path}")
     output.result({"path": str(path), "folder": str(folder), "plan": plan.to_json()})
-
-
-def _priced(plan: Plan) -> list[str]:
-    """Where the prices came from and what they add up to, for strategies that look at them."""
-    report = plan.report
-    if "prices" not in report:
-        return []
-    sources = ", ".join(f"{count} {source}" for source, count in report["prices"].items())
-    return [
-        f"Predicted: {report['predicted_ms']:.2f} ms, uniform int8 {report['uniform_int8_ms']:.2f} ms "
-        f"(prices of layers: {sources})"
-    ]

@@ -27,12 +27,13 @@ from quantune.ingress.model import Model
 from quantune.job import modules
 from quantune.job.cache import Cache, key_of
 from quantune.job.evaluate import evaluate
+from quantune.plan.budget import Goal
 from quantune.plan.cost import Prices
 from quantune.plan.finish import with_settings
 from quantune.plan.quantizers import quantizations
-from quantune.plan.schema import Plan, Quantization
+from quantune.plan.schema import Plan, Quantization, decisions
 from quantune.plan.settings import DEFAULT, Settings
-from quantune.plan.strategies import Request, find, uniform
+from quantune.plan.strategies import INFORMED, Request, find, uniform
 from quantune.progress import Progress, Silent
 from quantune.sensitivity.measure import measure
 from quantune.sensitivity.result import Sensitivity
@@ -85,7 +86,7 @@ class Job:
     def sensitivity(self, statistics: Statistics) -> Sensitivity:
         """Inference 2, quantized."""
         path = self.folder / "sensitivity.json"
-        base = self._finished(uniform.plan(self._request(self.quantizations(statistics))))
+        base = self.finished(uniform.plan(self._request(self.quantizations(statistics))))
         key = key_of("sensitivity", base.to_json(), self.calibration.fingerprint)
         if self.cache.fresh(path, key):
             return Sensitivity.load(path)
@@ -105,28 +106,44 @@ class Job:
             self.model.graph, self.target, self.costs, widths, kernels=self.kernels, progress=self.progress
         )
 
-    def plan(self, strategy: str, menu: Sequence[int] | None = None, max_drop_sqnr_db: float = 1.0) -> Plan:
-        """What the strategy decides, from the two inferences (or one, if it needs no sensitivity)."""
+    def plan(
+        self,
+        strategy: str,
+        menu: Sequence[int] | None = None,
+        max_drop_sqnr_db: float = 1.0,
+        goal: Goal | None = None,
+    ) -> Plan:
+        """What the strategy decides, from the two inferences (or one, if it needs no sensitivity).
+
+        goal: of milp, instead of `max_drop_sqnr_db`.
+        """
+        if strategy in INFORMED:
+            return self.finished(find(strategy)(self.request(menu, max_drop_sqnr_db, goal)))
+        return self.finished(find(strategy)(self._request(self.quantizations(self.statistics()))))
+
+    def request(
+        self, menu: Sequence[int] | None = None, max_drop_sqnr_db: float = 1.0, goal: Goal | None = None
+    ) -> Request:
+        """Everything that a strategy may look at; measures what is missing."""
         statistics = self.statistics()
-        request = self._request(self.quantizations(statistics))
-        if strategy == "v2":
-            widths = tuple(menu or self.target.weight_bits_menu)
-            request = dataclasses.replace(
-                request,
-                sensitivity=self.sensitivity(statistics),
-                prices=self.prices(widths),
-                menu=widths,
-                asked=menu is not None,
-                max_drop_sqnr_db=max_drop_sqnr_db,
-            )
-        return self._finished(find(strategy)(request))
+        of_target = self.target.weight_bits_menu
+        widths = tuple(menu or (of_target if goal is None else goal.menu(of_target)))
+        return dataclasses.replace(
+            self._request(self.quantizations(statistics)),
+            sensitivity=self.sensitivity(statistics),
+            prices=self.prices(widths),
+            menu=widths,
+            asked=menu is not None,
+            max_drop_sqnr_db=max_drop_sqnr_db,
+            goal=goal or Goal(max_drop_sqnr_db=max_drop_sqnr_db),
+        )
 
     def build(self, variant: str, plan: Plan | None, with_text: bool = False) -> modules.Built:
         """Compiles one variant to variants/<variant>.vmfb; plan None means fp32."""
         path = self.folder / "variants" / f"{variant}.vmfb"
         record, text = path.with_suffix(".json"), path.with_suffix(".mlir")
-        decisions = None if plan is None else _decisions(plan)
-        key = key_of("build", self.model.graph.fingerprint, self.target, decisions, self.kernels)
+        decided = None if plan is None else decisions(plan)
+        key = key_of("build", self.model.graph.fingerprint, self.target, decided, self.kernels)
         wanted = [path, record, *([text] if with_text else [])]
         if all(self.cache.fresh(item, key) for item in wanted):
             raw = read_json(record)
@@ -199,7 +216,8 @@ class Job:
     def _request(self, found: dict[str, Quantization]) -> Request:
         return Request(self.model.name, self.model.graph, self.target.name, found)
 
-    def _finished(self, plan: Plan) -> Plan:
+    def finished(self, plan: Plan) -> Plan:
+        """A strategy's plan with what the job's settings say of it."""
         return with_settings(plan, self.model.graph, self.settings)
 
     def _compile_instrumented(self, file: str, plan: Plan | None) -> list[str]:
@@ -217,14 +235,6 @@ class Job:
                 f"cannot {what} {self.target.name} modules on this machine; "
                 "run it there, or use --target host"
             )
-
-
-def _decisions(plan: Plan) -> object:
-    """What of a plan changes the module."""
-    layers = {
-        name: (c.precision, c.output, c.weight_bits, c.weight_scales) for name, c in plan.layers.items()
-    }
-    return plan.inputs, layers
 
 
 def _link(source: Path, destination: Path) -> None:

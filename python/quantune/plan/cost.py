@@ -15,6 +15,7 @@ from quantune.targets.cost_model import PRECISIONS, CostModel
 
 MEASURED, MODELLED = "measured on host", "modelled"
 SCALE_BYTES = 8  # of every output channel: its scale and bias
+TILE = 16  # output channels that a kernel does side by side
 
 
 @dataclass(frozen=True)
@@ -103,9 +104,20 @@ def modelled(work: Work, precision: str, model: CostModel) -> Price:
     if not work.weights:
         return Price(model.microseconds((work.read + work.written) / element), 0)
     rate = model.depthwise[is_float] if work.kind == "depthwise_conv2d" else model.rate(precision)
-    size = work.weights * (4 if is_float else 1)
+    size = round(work.weights * _bytes_each(work, precision, model))
     cycles = max(work.macs / rate, size / model.bytes) + work.written / element
     return Price(model.microseconds(cycles), size + SCALE_BYTES * work.channels)
+
+
+def _bytes_each(work: Work, precision: str, model: CostModel) -> float:
+    """Of a weight as it is stored; all kernels but depthwise convolutions' fill up tiles of columns."""
+    if work.kind == "depthwise_conv2d":
+        return 4 if precision == "f32" else 1
+    filled = -(-work.channels // TILE) * TILE / work.channels
+    if precision == "f32":
+        return 4 * filled
+    pixels = work.written // work.channels
+    return filled / 2 if int(precision[1]) <= 4 and pixels <= model.nibble_pixels else filled
 
 
 def boundary(model: CostModel, kind: str) -> Line:

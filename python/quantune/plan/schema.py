@@ -98,6 +98,14 @@ class Plan:
         write_json(path, self.to_json())
 
 
+def decisions(plan: Plan) -> object:
+    """What of a plan changes the module."""
+    layers = {
+        name: (c.precision, c.output, c.weight_bits, c.weight_scales) for name, c in plan.layers.items()
+    }
+    return plan.inputs, layers
+
+
 def quantization_from_json(value: Any, where: str) -> Quantization | None:
     """Raises PlanError naming `where` when keys are missing, unknown or of the wrong type."""
     return None if value is None else _construct(Quantization, value, where)

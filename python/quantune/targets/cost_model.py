@@ -6,6 +6,7 @@ are modelled from issue bounds; docs/costs.md says how.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -27,6 +28,8 @@ class CostModel:
         bytes: weights a cycle from beyond the second-level cache.
         boundary: elements a cycle through a boundary of its own: quantize, dequantize.
         call: microseconds of a dispatch.
+        nibble_pixels: weights of at most 4 bits are stored in half a byte each where a layer has at most so
+            many output pixels.
     """
 
     gigahertz: float
@@ -36,6 +39,7 @@ class CostModel:
     bytes: float
     boundary: tuple[float, float]
     call: float
+    nibble_pixels: float = math.inf
 
     def microseconds(self, cycles: float) -> float:
         """Of a dispatch that computes for so long."""
@@ -65,7 +69,9 @@ AVX512_VNNI = CostModel(
     boundary=(0.8, 2.0),
     call=1.0,
 )
+# Tiles are unpacked as they are read: 4 bits are stored as such where all pixels are done at once.
 AMX = CostModel(
+    nibble_pixels=64,
     gigahertz=2.7,
     macs={"w8a8": 250.0, "f32": 26.0},
     depthwise=(12.0, 7.0),

@@ -8,16 +8,19 @@ from collections.abc import Callable
 
 from quantune.errors import QuantuneError
 from quantune.plan.schema import Plan
-from quantune.plan.strategies import fp32, uniform, v2
+from quantune.plan.strategies import fp32, milp, uniform, v2
 from quantune.plan.strategies.request import Request
 
 Strategy = Callable[[Request], Plan]
 
 STRATEGIES: dict[str, Strategy] = {
     "v2": v2.plan,
+    "milp": milp.plan,
     **{name: functools.partial(uniform.plan, strategy=name) for name in uniform.WEIGHT_BITS},
     "fp32": fp32.plan,
 }
+INFORMED = ("v2", "milp")
+"""Strategies that look at sensitivity and prices."""
 
 
 def find(name: str) -> Strategy:
@@ -28,4 +31,4 @@ def find(name: str) -> Strategy:
     return STRATEGIES[name]
 
 
-__all__ = ["STRATEGIES", "Request", "Strategy", "find"]
+__all__ = ["INFORMED", "STRATEGIES", "Request", "Strategy", "find"]

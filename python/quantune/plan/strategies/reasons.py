@@ -17,8 +17,8 @@ def explained(
     """`base` with the choice, its reason and what else there was."""
     found = offers[name]
     rank = 1 + sum(other.local > found.local for other in offers.values())
-    place = f"local SQNR {decibels(found.local):.1f} dB, {_ordinal(rank)} noisiest of {len(offers)}"
-    alternatives = tuple(_alternative(found, each) for each in [*found.prices, "f32"])
+    place = f"local SQNR {decibels(found.local):.1f} dB, {ordinal(rank)} noisiest of {len(offers)}"
+    alternatives = tuple(alternative(found, each) for each in [*found.prices, "f32"])
     if precision == "f32":
         reason = island or f"float: {_time(found, 'f32')} with boundaries, integers {_time(found)}"
         return dataclasses.replace(
@@ -63,7 +63,8 @@ def _share(found: Offers, precision: str) -> str:
     return f"{int(precision[1]) / int(found.widest[1]):.0%}"
 
 
-def _alternative(found: Offers, precision: str) -> dict[str, Any]:
+def alternative(found: Offers, precision: str) -> dict[str, Any]:
+    """One precision that was considered, as it stands in plan.json."""
     price, is_float = found.price(precision), precision == "f32"
     return {
         "precision": precision,
@@ -75,6 +76,7 @@ def _alternative(found: Offers, precision: str) -> dict[str, Any]:
     }
 
 
-def _ordinal(number: int) -> str:
+def ordinal(number: int) -> str:
+    """1 → "1st"."""
     suffix = "th" if number % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
     return f"{number}{suffix}"

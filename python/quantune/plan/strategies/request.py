@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from quantune.graph.model import Graph
+from quantune.plan.budget import Goal
 from quantune.plan.cost import Prices
 from quantune.plan.schema import Quantization
 from quantune.sensitivity.result import Sensitivity
@@ -21,6 +22,7 @@ class Request:
         menu: weight bits to choose from, widest first.
         asked: the menu is the user's wish: then fewer bits are worth having even where they are not faster.
         max_drop_sqnr_db: how far the predicted SQNR of the outputs may fall below uniform int8.
+        goal: of the exact strategy, which looks at no other limit.
     """
 
     model: str
@@ -32,3 +34,4 @@ class Request:
     menu: tuple[int, ...] = (8,)
     asked: bool = False
     max_drop_sqnr_db: float = 1.0
+    goal: Goal = field(default_factory=Goal)

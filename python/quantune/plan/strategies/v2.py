@@ -29,6 +29,7 @@ from quantune.plan.cost import Prices
 from quantune.plan.knapsack import Option, cheapest
 from quantune.plan.schema import Plan
 from quantune.plan.strategies import uniform
+from quantune.plan.strategies.exact_reasons import hopeless, remark
 from quantune.plan.strategies.offers import Offers, offers_of
 from quantune.plan.strategies.reasons import explained
 from quantune.plan.strategies.request import Request
@@ -49,6 +50,8 @@ def plan(request: Request) -> Plan:
         if (found := offers_of(request, layer)) is not None
     }
     islands = _islands(request, offers)
+    if hopeless(offers):
+        islands = dict.fromkeys(offers, "float: no layer of this network survives 8 bits")
     chosen = _chosen(request, offers, islands)
     layers = dict(base.layers)
     for name, option in chosen.items():
@@ -66,6 +69,7 @@ def plan(request: Request) -> Plan:
         "boundaries": len(boundaries(request.graph, decided)),
         "menu": list(request.menu),
         "max_drop_sqnr_db": request.max_drop_sqnr_db,
+        "remark": remark(offers),
     }
     return dataclasses.replace(decided, report=report)
 

@@ -1,0 +1,61 @@
+"""What a plan predicts, and what was measured for it, in sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from quantune.report import text
+
+
+def sentences(report: dict[str, Any], module_bytes: int | None = None) -> list[str]:
+    """Of a plan's report; strategies that look at no prices have nothing to say.
+
+    module_bytes: of the file that was compiled from the plan, code included.
+    """
+    return list(_sentences(report, module_bytes))
+
+
+def _sentences(report: dict[str, Any], module_bytes: int | None) -> Iterator[str]:
+    if "prices" not in report:
+        return
+    sources = ", ".join(f"{count} {source}" for source, count in report["prices"].items())
+    yield (
+        f"Predicted: {_time(report, 'predicted')}, uniform int8 {_time(report, 'uniform_int8')}"
+        f"{_float(report, 'ms', _time)} (prices of layers: {sources})"
+    )
+    if "predicted_bytes" in report:
+        module = "" if module_bytes is None else f"; the module with its code has {text.size(module_bytes)}"
+        yield (
+            f"Weights and tables: {_size(report, 'predicted')}, uniform int8 {_size(report, 'uniform_int8')}"
+            f"{_float(report, 'bytes', _size)}; {report['average_bits']:.2f} bits a weight{module}"
+        )
+    if report.get("budgets"):
+        yield f"Within {' and '.join(report['budgets'])}: {_goal(report)}"
+    if (drop := report.get("drop")) is not None:
+        yield (
+            f"Loses {drop['points']:.2f} points ({drop['measures']}, {drop['data']}) where "
+            f"{report['max_drop']:g} are permitted: {_goal(report)}; "
+            f"{len(report['candidates'])} candidates were compiled and measured"
+        )
+    if report.get("gap"):
+        yield f"The solver ran out of time: a plan better by up to {report['gap']:.1%} may exist"
+    if report.get("remark"):
+        yield f"Note: {report['remark']}"
+
+
+def _goal(report: dict[str, Any]) -> str:
+    least = {"noise": "the least noise", "latency": "the least time", "size": "the fewest bytes"}
+    return f"{least[report['minimized']]}, {text.decibels(report['predicted_sqnr_db'])} predicted"
+
+
+def _time(report: dict[str, Any], plan: str) -> str:
+    return text.milliseconds(report[f"{plan}_ms"])
+
+
+def _size(report: dict[str, Any], plan: str) -> str:
+    return text.size(report[f"{plan}_bytes"])
+
+
+def _float(report: dict[str, Any], unit: str, written: Any) -> str:
+    return f", fp32 {written(report, 'fp32')}" if f"fp32_{unit}" in report else ""

@@ -1,0 +1,84 @@
+"""Why the exact program gave a layer what it got, and what there is to say about a network as a whole."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+
+from quantune.plan.program import Choice, Program
+from quantune.plan.schema import LayerPlan
+from quantune.plan.solve import Solution
+from quantune.plan.strategies.offers import Offers
+from quantune.plan.strategies.reasons import alternative, ordinal
+from quantune.sensitivity.metrics import decibels
+
+HOPELESS_DB = 3.0
+"""A layer whose 8-bit noise is half its signal carries nothing worth having."""
+QUIET_DB = 60.0
+"""At this SQNR a layer is as good as float: 10 bits."""
+
+
+def explained(
+    base: LayerPlan, offers: Mapping[str, Offers], program: Program, found: Solution, name: str
+) -> LayerPlan:
+    """`base` with the choice, its reason and what else there was."""
+    offer, precision = offers[name], found.assignment[name]
+    choices = {choice.precision: choice for choice in program.choices[name]}
+    rank = 1 + sum(other.local > offer.local for other in offers.values())
+    place = f"local SQNR {decibels(offer.local):.1f} dB, {ordinal(rank)} noisiest of {len(offers)}"
+    own = choices[precision]
+    others = [_against(own, other, found) for other in choices.values() if other.precision != precision]
+    reason = f"{words(precision)}: {_figures(own, found)}; {'; '.join(others) or 'nothing else on the menu'}"
+    alternatives = tuple(alternative(offer, each) for each in [*offer.prices, "f32"])
+    return dataclasses.replace(
+        base,
+        precision="float" if precision == "f32" else "integer",
+        weight_bits=base.weight_bits if precision == "f32" else int(precision[1]),
+        reason=f"{reason} ({place})",
+        alternatives=alternatives,
+    )
+
+
+def words(precision: str) -> str:
+    """ "w4a8" → "4-bit weights"."""
+    return "float" if precision == "f32" else f"{precision[1]}-bit weights"
+
+
+def _figures(choice: Choice, found: Solution) -> str:
+    total = found.totals["noise"]
+    share = f", {choice.costs['noise'] / total:.1%} of the plan's noise" if total > 0 else ""
+    return f"{choice.costs['latency']:.0f} µs, {choice.costs['size'] / 1e3:.1f} kB{share}"
+
+
+def _against(own: Choice, other: Choice, found: Solution) -> str:
+    """What another precision would change; boundaries apart, which depend on the neighbours."""
+    total = found.totals["noise"]
+    time = other.costs["latency"] - own.costs["latency"]
+    size = (other.costs["size"] - own.costs["size"]) / 1e3
+    noise = f", {(other.costs['noise'] - own.costs['noise']) / total:+.0%} noise" if total > 0 else ""
+    name = "float" if other.precision == "f32" else f"{other.precision[1]} bits"
+    return f"{name}: {time:+.0f} µs, {size:+.1f} kB{noise}"
+
+
+def hopeless(offers: Mapping[str, Offers]) -> bool:
+    """Whether no layer survives 8 bits: then less noise is all that counts."""
+    return bool(offers) and all(decibels(found.local) < HOPELESS_DB for found in offers.values())
+
+
+def remark(offers: Mapping[str, Offers]) -> str | None:
+    """A sentence about networks where there is nothing to weigh; None for all others."""
+    if not offers:
+        return "no layer of this network has weights that could be quantized: there is nothing to choose"
+    if hopeless(offers):
+        best = max(decibels(found.local) for found in offers.values())
+        return (
+            f"every layer drowns in its own noise even with 8 bits (SQNR {best:.1f} dB at best): look at "
+            "the calibration data and the weights for outliers; until then fp32 is the only sensible plan"
+        )
+    worst = [min((decibels(o.local + a) for a in o.added.values()), default=0.0) for o in offers.values()]
+    if min(worst) > QUIET_DB:
+        return (
+            f"no layer is sensitive (SQNR of at least {min(worst):.0f} dB in every precision on the menu): "
+            "the plan is simply the cheapest"
+        )
+    return None

@@ -1,0 +1,223 @@
+"""milp: the exact choice. Every layer, every precision and every boundary in one integer program.
+
+Where v2 decides layer by layer in O(n), with the two boundaries of a float island as its price, this solves
+`plan.program` to optimality: neighbouring f32 layers share their boundaries, additions and pools may be f32
+too, and a value that is not stored in integers loses nothing to rounding. Prices and local metrics are v2's;
+their noise is scaled such that uniform int8 has the SQNR that was measured.
+
+The least noise within all budgets; or, where the noise has a limit, the least time (or bytes). Where no layer
+survives 8 bits, a limit relative to uniform int8 means nothing: then the least noise, which is f32's.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from quantune.graph.model import Graph, Layer
+from quantune.plan.budget import Goal, Measure
+from quantune.plan.program import Assignment, Choice, Edges, Program
+from quantune.plan.schema import LayerPlan, Plan
+from quantune.plan.solve import Limits, Solution, best
+from quantune.plan.strategies import uniform
+from quantune.plan.strategies.exact_reasons import explained, hopeless, remark
+from quantune.plan.strategies.misses import missed
+from quantune.plan.strategies.offers import Offers, offers_of
+from quantune.plan.strategies.request import Request
+from quantune.plan.strategies.v2 import predicted_ms
+from quantune.sensitivity.metrics import decibels
+
+SLOWER = 1.1
+"""A budget of bytes alone does not ask for f32 wherever that is a little quieter, at any price in time."""
+DROP_DB = 1.0
+"""Below uniform int8, where neither a budget nor a drop is given: v2's default too."""
+
+
+@dataclass(frozen=True)
+class Exact:
+    """A request as an integer program.
+
+    Attributes:
+        offers: what is known about every contraction that was measured.
+        uniform, fp32: totals of the two plans that others are compared with.
+    """
+
+    request: Request
+    program: Program
+    offers: Mapping[str, Offers]
+    uniform: Mapping[Measure, float]
+    fp32: Mapping[Measure, float]
+
+    def limits(self, goal: Goal) -> Limits:
+        """Of budgets and permitted noise, in the program's units."""
+        assert self.request.sensitivity is not None
+        found: dict[Measure, float] = {budget.kind: budget.limit(self.fp32) for budget in goal.budgets}
+        if goal.max_drop_sqnr_db is not None:
+            found["noise"] = self.request.sensitivity.output_nsr * 10 ** (goal.max_drop_sqnr_db / 10)
+        return found
+
+
+def plan(request: Request) -> Plan:
+    """Needs `request.sensitivity` and prices. Raises QuantuneError where no plan keeps all budgets."""
+    goal = request.goal
+    if not goal.budgets and goal.max_drop_sqnr_db is None:
+        goal = dataclasses.replace(goal, max_drop_sqnr_db=DROP_DB)
+    if goal.max_drop_sqnr_db is not None and goal.minimize == "noise":
+        goal = dataclasses.replace(goal, minimize="latency")
+    began = time.perf_counter()
+    exact = exact_of(request)
+    if hopeless(exact.offers):
+        goal = Goal(goal.budgets)
+    found = _solved(exact, goal)
+    if found is None:
+        raise missed(exact.program, exact.limits(goal), goal, exact.fp32)
+    decided = plan_of(exact, found)
+    report = decided.report | {
+        "budgets": [budget.text for budget in goal.budgets],
+        "minimized": goal.minimize,
+        "max_drop_sqnr_db": goal.max_drop_sqnr_db,
+        "solver_seconds": round(time.perf_counter() - began, 3),
+        "gap": found.gap,
+    }
+    return dataclasses.replace(decided, report=report)
+
+
+def _solved(exact: Exact, goal: Goal) -> Solution | None:
+    """Not slower than uniform int8 by more than SLOWER, if that can be, where time has no budget of its own."""
+    limits = exact.limits(goal)
+    if goal.budgets and goal.minimize == "noise" and "latency" not in limits and not hopeless(exact.offers):
+        capped: Limits = {**limits, "latency": SLOWER * exact.uniform["latency"]}
+        if (found := best(exact.program, "noise", capped)) is not None:
+            return found
+    return best(exact.program, goal.minimize, limits)
+
+
+def exact_of(request: Request) -> Exact:
+    """Builds the program; solves nothing."""
+    assert request.sensitivity is not None and request.prices is not None
+    graph, prices = request.graph, request.prices
+    contractions = {layer.name: offers_of(request, layer) for layer in graph.contractions}
+    offers = {name: found for name, found in contractions.items() if found is not None}
+    total = sum(found.local for found in offers.values())
+    factor = request.sensitivity.output_nsr / total if total > 0 else 1.0
+    noise = {la.name: _stored_noise(request, la, offers, factor) for la in graph}
+    choices = {la.name: _choices(request, la, offers.get(la.name), noise[la.name], factor) for la in graph}
+    edges = {
+        value: Edges(
+            noise.get(value, 0.0),
+            prices.quantize(math.prod(graph.shape(value))),
+            prices.dequantize(math.prod(graph.shape(value))),
+        )
+        for value in [*graph.inputs, *noise]
+    }
+    # Rounding that v2 leaves to its factor is counted apart here: together as much as was measured.
+    extra = sum(noise[layer.name] for layer in graph if layer.name not in offers)
+    measured = request.sensitivity.output_nsr
+    scale = measured / (measured + extra) if measured > 0 else 1.0
+    program = Program(
+        graph,
+        {name: [_scaled(choice, scale) for choice in found] for name, found in choices.items()},
+        {value: dataclasses.replace(edge, noise=edge.noise * scale) for value, edge in edges.items()},
+    )
+    fp32 = program.total({name: found[-1].precision for name, found in choices.items()})
+    alike = _uniform(request)
+    return Exact(request, program, offers, alike, fp32 | {"bits": 4 * alike["bits"]})
+
+
+def _uniform(request: Request) -> dict[Measure, float]:
+    """What uniform int8 adds up to; its noise was measured."""
+    assert request.sensitivity is not None and request.prices is not None
+    layers = request.graph.contractions
+    return {
+        "noise": request.sensitivity.output_nsr,
+        "latency": predicted_ms(request, uniform.plan(request)) * 1e3,
+        "size": float(sum(request.prices.of(layer.name, "w8a8").bytes for layer in layers)),
+        "bits": 8.0 * sum(layer.weight.size for layer in layers if layer.weight is not None),
+    }
+
+
+def _stored_noise(request: Request, layer: Layer, offers: Mapping[str, Offers], factor: float) -> float:
+    """What storing a layer's output in integers adds; layers that only move values add none of their own."""
+    assert request.sensitivity is not None
+    if layer.name in offers:
+        return offers[layer.name].noise("f32", factor)
+    sqnr = request.sensitivity.layers[layer.name].activation_sqnr_db
+    if layer.is_contraction or layer.is_transparent or sqnr is None:
+        return 0.0
+    return factor * 10 ** (-sqnr / 10)
+
+
+def _choices(
+    request: Request, layer: Layer, found: Offers | None, stored: float, factor: float
+) -> list[Choice]:
+    prices = request.prices
+    assert prices is not None
+
+    def choice(precision: str, noise: float = 0.0) -> Choice:
+        price, bits = prices.of(layer.name, precision), 32 if precision == "f32" else int(precision[1:2] or 8)
+        weights = 0 if layer.weight is None else layer.weight.size
+        costs: dict[Measure, float] = {
+            "noise": noise,
+            "latency": price.microseconds,
+            "size": float(price.bytes),
+            "bits": float(weights * bits),
+        }
+        return Choice(precision, costs)
+
+    if layer.kind == "opaque":
+        return [choice("f32")]
+    if not layer.is_contraction:
+        return [choice("a8"), choice("f32")]
+    if found is None:
+        return [choice("w8a8")]
+    widths = [p for p in found.prices if p == found.widest or request.asked or found.pays(p)]
+    return [*(choice(p, max(0.0, found.noise(p, factor) - stored)) for p in widths), choice("f32")]
+
+
+def _scaled(choice: Choice, scale: float) -> Choice:
+    return Choice(choice.precision, {**choice.costs, "noise": choice.costs["noise"] * scale})
+
+
+def _why_float(graph: Graph, assignment: Assignment, name: str) -> str:
+    """Of a layer without weights."""
+    inputs = [value for value in graph.layer(name).inputs if value in graph]
+    around = [*inputs, *(reader.name for reader in graph.consumers()[name])]
+    if any(assignment[neighbour] == "f32" for neighbour in around) or name in graph.outputs:
+        return "float, as what is next to it: so there is no boundary between"
+    return "float: less noise than storing its result in integers would make"
+
+
+def plan_of(exact: Exact, found: Solution) -> Plan:
+    """The plan of a solution, with its figures and a reason for every layer."""
+    request, totals = exact.request, found.totals
+    assert request.prices is not None
+    base = uniform.plan(request)
+    layers: dict[str, LayerPlan] = {}
+    for name, choice in base.layers.items():
+        precision = found.assignment[name]
+        if name in exact.offers:
+            layers[name] = explained(choice, exact.offers, exact.program, found, name)
+        elif precision == "f32" and choice.precision == "integer":
+            reason = _why_float(request.graph, found.assignment, name)
+            layers[name] = dataclasses.replace(choice, precision="float", reason=reason)
+        else:
+            layers[name] = choice
+    weights = sum(layer.weight.size for layer in request.graph if layer.weight is not None)
+    report = {
+        "predicted_sqnr_db": decibels(totals["noise"]),
+        "uniform_int8_sqnr_db": decibels(exact.uniform["noise"]),
+        "predicted_ms": totals["latency"] / 1e3,
+        "uniform_int8_ms": exact.uniform["latency"] / 1e3,
+        "fp32_ms": exact.fp32["latency"] / 1e3,
+        "predicted_bytes": round(totals["size"]),
+        "uniform_int8_bytes": round(exact.uniform["size"]),
+        "fp32_bytes": round(exact.fp32["size"]),
+        "average_bits": totals["bits"] / max(weights, 1),
+        "prices": request.prices.sources,
+        "menu": list(request.menu),
+        "remark": remark(exact.offers),
+    }
+    return dataclasses.replace(base, strategy="milp", layers=layers, report=report)
