@@ -22,7 +22,7 @@ from quantune.plan.budget import Goal, Measure
 from quantune.plan.program import Assignment, Choice, Edges, Program
 from quantune.plan.schema import LayerPlan, Plan
 from quantune.plan.solve import Limits, Solution, best
-from quantune.plan.strategies import uniform
+from quantune.plan.strategies import fp32, uniform
 from quantune.plan.strategies.exact_reasons import explained, hopeless, remark
 from quantune.plan.strategies.misses import missed
 from quantune.plan.strategies.offers import Offers, offers_of
@@ -122,21 +122,29 @@ def exact_of(request: Request) -> Exact:
         {name: [_scaled(choice, scale) for choice in found] for name, found in choices.items()},
         {value: dataclasses.replace(edge, noise=edge.noise * scale) for value, edge in edges.items()},
     )
-    fp32 = program.total({name: found[-1].precision for name, found in choices.items()})
-    alike = _uniform(request)
-    return Exact(request, program, offers, alike, fp32 | {"bits": 4 * alike["bits"]})
+    return Exact(
+        request,
+        program,
+        offers,
+        _totals(request, uniform.plan(request), "w8a8", measured),
+        _totals(request, fp32.plan(request), "f32", 0.0),
+    )
 
 
-def _uniform(request: Request) -> dict[Measure, float]:
-    """What uniform int8 adds up to; its noise was measured."""
-    assert request.sensitivity is not None and request.prices is not None
-    layers = request.graph.contractions
+def _totals(request: Request, decided: Plan, precision: str, noise: float) -> dict[Measure, float]:
+    """What a plan adds up to that has all weights alike."""
+    assert request.prices is not None
+    layers, bits = request.graph.contractions, _bits(precision)
     return {
-        "noise": request.sensitivity.output_nsr,
-        "latency": predicted_ms(request, uniform.plan(request)) * 1e3,
-        "size": float(sum(request.prices.of(layer.name, "w8a8").bytes for layer in layers)),
-        "bits": 8.0 * sum(layer.weight.size for layer in layers if layer.weight is not None),
+        "noise": noise,
+        "latency": predicted_ms(request, decided) * 1e3,
+        "size": float(sum(request.prices.of(layer.name, precision).bytes for layer in layers)),
+        "bits": float(bits * sum(layer.weight.size for layer in layers if layer.weight is not None)),
     }
+
+
+def _bits(precision: str) -> int:
+    return 32 if precision == "f32" else int(precision[1])
 
 
 def _stored_noise(request: Request, layer: Layer, offers: Mapping[str, Offers], factor: float) -> float:
@@ -157,24 +165,25 @@ def _choices(
     assert prices is not None
 
     def choice(precision: str, noise: float = 0.0) -> Choice:
-        price, bits = prices.of(layer.name, precision), 32 if precision == "f32" else int(precision[1:2] or 8)
+        price = prices.of(layer.name, precision)
         weights = 0 if layer.weight is None else layer.weight.size
         costs: dict[Measure, float] = {
             "noise": noise,
             "latency": price.microseconds,
             "size": float(price.bytes),
-            "bits": float(weights * bits),
+            "bits": float(weights * _bits(precision)) if weights else 0.0,
         }
         return Choice(precision, costs)
 
     if layer.kind == "opaque":
         return [choice("f32")]
+    in_float = [] if any(budget.kind == "bits" for budget in request.goal.budgets) else [choice("f32")]
     if not layer.is_contraction:
-        return [choice("a8"), choice("f32")]
+        return [choice("a8"), *in_float]
     if found is None:
         return [choice("w8a8")]
     widths = [p for p in found.prices if p == found.widest or request.asked or found.pays(p)]
-    return [*(choice(p, max(0.0, found.noise(p, factor) - stored)) for p in widths), choice("f32")]
+    return [*(choice(p, max(0.0, found.noise(p, factor) - stored)) for p in widths), *in_float]
 
 
 def _scaled(choice: Choice, scale: float) -> Choice:
