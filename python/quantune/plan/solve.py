@@ -46,8 +46,8 @@ class Solution:
 def best(program: Program, objective: Measure, limits: Limits) -> Solution | None:
     """The plan of the least `objective` that keeps all limits; None where there is none.
 
-    Of equally good ones the least of AFTER, in turn: where noise is the objective, the fastest of those within
-    NOISE_MARGIN of the least. Raises QuantuneError when HiGHS gives up.
+    Of equally good ones the least of AFTER, in turn: where noise is the objective, the fastest of those
+    within NOISE_MARGIN of the least. Raises QuantuneError when HiGHS gives up.
     """
     found = _solved(program, objective, limits)
     if found is None:

@@ -86,7 +86,7 @@ def plan(request: Request) -> Plan:
 
 
 def _solved(exact: Exact, goal: Goal) -> Solution | None:
-    """Not slower than uniform int8 by more than SLOWER, if that can be, where time has no budget of its own."""
+    """Where time has no budget of its own, at most SLOWER than uniform int8, if that can be."""
     limits = exact.limits(goal)
     if goal.budgets and goal.minimize == "noise" and "latency" not in limits and not hopeless(exact.offers):
         capped: Limits = {**limits, "latency": SLOWER * exact.uniform["latency"]}
