@@ -7,7 +7,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.quantune-installed
 
-.PHONY: help venv kernels demo test check-ruff check-mypy check-lit check-pytest arm-emulation bench docs clean
+.PHONY: help venv kernels demo test check-ruff check-mypy check-lit check-pytest arm-emulation bench search docs clean
 
 help: ## print this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -59,6 +59,13 @@ bench: kernels ## time the zoo against OpenVINO, ONNX Runtime and IREE, write do
 	@"$(BIN)/python" -c 'from quantune.peers import PEERS, check_installed; check_installed([*PEERS])' 2>/dev/null || \
 	  "$(BIN)/python" -m pip install -qq --disable-pip-version-check --editable '.[bench]'
 	"$(BIN)/python" tools/bench.py $(ARGS)
+
+# TRIALS names a CSV of measured trials of several networks (docs/search.md says what is in it).
+search: venv ## replay measured trials with every strategy, TRIALS=FILE, write docs/results/search.*
+	@test -n "$(TRIALS)" || { echo "name the measured trials: make search TRIALS=trials.csv" >&2; exit 1; }
+	@"$(BIN)/python" -c 'from quantune.search.packages import check_installed; check_installed()' 2>/dev/null || \
+	  "$(BIN)/python" -m pip install -qq --disable-pip-version-check --editable '.[search]'
+	"$(BIN)/python" tools/search.py "$(TRIALS)" $(ARGS)
 
 docs: venv ## regenerate docs/passes.md from the passes' docstrings
 	"$(BIN)/python" tools/docs.py

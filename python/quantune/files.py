@@ -51,6 +51,13 @@ def write_json(path: Path, value: Any) -> None:
     write_atomic(path, json.dumps(value, indent=1, allow_nan=False) + "\n")
 
 
+def cache_folder(room: str) -> Path:
+    """`$QUANTUNE_CACHE`/room, else quantune/room in the user's cache folder."""
+    given = os.environ.get("QUANTUNE_CACHE")
+    user = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return (Path(given) if given else Path(user) / "quantune") / room
+
+
 def read_json(path: Path) -> Any:
     """Reads JSON; raises QuantuneError naming the file when it is missing or damaged."""
     try:

@@ -17,6 +17,7 @@ from quantune.cli.options import Json
 from quantune.cli.output import Output
 from quantune.errors import QuantuneError
 from quantune.peers import PEERS
+from quantune.search.packages import DISTRIBUTIONS as SEARCH
 
 EXAMPLES = "Example: quantune doctor --json"
 
@@ -140,6 +141,7 @@ def _extras() -> list[Check]:
     wanted += [
         (f"{title} (bench --peers)", name, _version(name) is not None) for name, title in PEERS.items()
     ]
+    wanted += [("searches (tune)", name, _version(name) is not None) for name in SEARCH]
     return [
         Check(title, "ok", f"{package} {_version(package) or ''}".strip())
         if there

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import importlib.metadata
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from typing import Any
 import quantune
 from quantune.costs.shapes import parse_key
 from quantune.errors import QuantuneError
-from quantune.files import read_json, write_json
+from quantune.files import cache_folder, read_json, write_json
 from quantune.targets import Target, cpu
 
 SCHEMA = "quantune.costs/1"
@@ -67,10 +66,8 @@ def open_store(target: Target, kernels: bool = True) -> Store:
 
 
 def folder() -> Path:
-    """`$QUANTUNE_CACHE`, else quantune/ in the user's cache folder."""
-    given = os.environ.get("QUANTUNE_CACHE")
-    user = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(given) / "costs" if given else Path(user) / "quantune" / "costs"
+    """Where this machine's costs are kept."""
+    return cache_folder("costs")
 
 
 @functools.cache

@@ -1,0 +1,208 @@
+"""The tuner and what it is compared with, on published trials: how soon does each find the best setting?"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import itertools
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, TypeVar
+
+import numpy as np
+
+from quantune.progress import Progress, track
+from quantune.search import baselines
+from quantune.search.features import Array
+from quantune.search.nested import MENU, choose, costs, folds, trials_to, tuned
+from quantune.search.space import Space
+from quantune.search.surrogate import Options, Surrogate
+from quantune.search.trials import Measured
+
+T = TypeVar("T")
+
+OURS = "xgb"
+GAPS = (0.0, 0.1, 0.5)
+"""Points that a setting may lack to the best to count as found."""
+INNER_SEEDS = 2
+CHUNK = 10
+"""Seeds that one process works off before it reports."""
+CURVE = 40
+"""Trials after which the best so far is told."""
+
+BASELINES: dict[str, baselines.Order] = {
+    "plain-xgb": baselines.plain_xgb,
+    **{name: baselines.sampled(name) for name in baselines.SAMPLERS},
+    "fixed-default": baselines.fixed_default,
+    "mean-drop": baselines.mean_drop,
+}
+ABLATIONS: dict[str, tuple[str, ...]] = {
+    "without the trials so far": ("settings", "graph", "prior"),
+    "without other networks' utilities": ("settings", "graph", "context"),
+    "settings and graph alone": ("settings", "graph"),
+    "settings alone": ("settings",),
+}
+"""Rows of the ablation → the groups of features that are left."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One search: the trials to each of GAPS, and what the best of 1, 2, … CURVE trials lacks, in points."""
+
+    trials: tuple[int, ...]
+    gaps: Array
+
+
+def replay(
+    space: Space,
+    measured: Mapping[str, Measured],
+    choices: Mapping[str, Options],
+    seeds: int,
+    progress: Progress,
+) -> dict[str, Any]:
+    """Every strategy on every network, the rest of which the strategy may learn from.
+
+    choices: the tuner's options for every network, from `choose_options`.
+
+    Returns JSON: `geomean_speedup_over_expected_random` (of the mean trials to the exact best) and `models`
+    of the tuner, the same for every strategy in `strategies`, the `choices` of nested validation.
+    """
+    names = [OURS, *BASELINES]
+    work = [
+        (name, model, range(first, min(first + CHUNK, seeds)))
+        for name, model, first in itertools.product(names, measured, range(0, seeds, CHUNK))
+    ]
+    jobs = [(_runs, (space, measured, name, model, choices[model], chunk)) for name, model, chunk in work]
+    found: dict[str, dict[str, list[Run]]] = {name: {model: [] for model in measured} for name in names}
+    for (name, model, _), runs in zip(work, _parallel(jobs, "replaying", progress), strict=True):
+        found[name][model] += runs
+    strategies = {name: summary(measured, by_model) for name, by_model in found.items()}
+    return {
+        **strategies[OURS],
+        "seeds": seeds,
+        "strategies": strategies,
+        "choices": {model: asdict(options) for model, options in choices.items()},
+    }
+
+
+def ablate(
+    space: Space,
+    measured: Mapping[str, Measured],
+    choices: Mapping[str, Options],
+    seeds: int,
+    progress: Progress,
+) -> dict[str, Any]:
+    """The tuner with groups of features left out, all else as chosen: {"seeds", "rows": {row: block}}."""
+    rows = {"as chosen": None, **ABLATIONS}
+    work = list(itertools.product(rows, measured))
+    jobs = []
+    for row, model in work:
+        groups = rows[row] or choices[model].groups
+        residual = choices[model].residual and "prior" in groups
+        options = replace(choices[model], groups=groups, residual=residual)
+        jobs.append((_runs, (space, measured, OURS, model, options, range(seeds))))
+    found: dict[str, dict[str, list[Run]]] = {row: {} for row in rows}
+    for (row, model), runs in zip(work, _parallel(jobs, "ablation", progress), strict=True):
+        found[row][model] = runs
+    return {"seeds": seeds, "rows": {row: summary(measured, runs) for row, runs in found.items()}}
+
+
+def choose_options(space: Space, measured: Mapping[str, Measured], progress: Progress) -> dict[str, Options]:
+    """What nested validation gives each network, which its own trials have no part in."""
+    pairs = folds(list(measured))
+    jobs = [
+        (
+            costs,
+            (
+                space,
+                [m for name, m in measured.items() if name not in pair],
+                [measured[x] for x in pair],
+                INNER_SEEDS,
+            ),
+        )
+        for pair in pairs
+    ]
+    tables = _parallel(jobs, f"validating {len(MENU)} sets of options", progress)
+    return choose(measured, dict(zip(pairs, tables, strict=True)))
+
+
+def summary(measured: Mapping[str, Measured], runs: Mapping[str, Sequence[Run]]) -> dict[str, Any]:
+    """JSON of one strategy, from its runs on every network, one a seed."""
+    models: dict[str, Any] = {}
+    speedups = []
+    for name, own in runs.items():
+        table = np.array([run.trials for run in own])
+        mean = table.mean(axis=0)
+        expected = expected_random(measured[name])
+        speedups.append(expected / mean[0])
+        models[name] = {"settings": len(measured[name].settings), "expected_random_trials_to_best": expected}
+        for column, gap in enumerate(GAPS):
+            key = f"trials_to_within_{gap:g}" if gap else "trials_to_best"
+            low, middle, high = np.percentile(table[:, column], (10, 50, 90))
+            models[name] |= {
+                f"median_{key}": float(middle),
+                f"mean_{key}": round(float(mean[column]), 2),
+                f"p10_{key}": float(low),
+                f"p90_{key}": float(high),
+            }
+    medians = [m["expected_random_trials_to_best"] / m["median_trials_to_best"] for m in models.values()]
+    return {
+        "geomean_speedup_over_expected_random": round(_geomean(speedups), 3),
+        "geomean_speedup_of_medians": round(_geomean(medians), 3),
+        "models_within_0.1_in_6_trials": sum(m["median_trials_to_within_0.1"] <= 6 for m in models.values()),
+        "mean_gap_after_trials": np.mean([r.gaps for own in runs.values() for r in own], axis=0)
+        .round(3)
+        .tolist(),
+        "models": models,
+    }
+
+
+def expected_random(measured: Measured) -> float:
+    """Trials that drawing without repetition needs on average to one of the best: (n + 1) / (ties + 1)."""
+    ties = int((measured.scores == measured.best).sum())
+    return (len(measured.scores) + 1) / (ties + 1)
+
+
+def _runs(
+    space: Space,
+    measured: Mapping[str, Measured],
+    name: str,
+    model: str,
+    options: Options,
+    seeds: Iterable[int],
+) -> list[Run]:
+    """One run a seed; at module level and of plain data, so that another process can do it."""
+    others = [other for key, other in measured.items() if key != model]
+    found = []
+    for seed in seeds:
+        if name == OURS:
+            order = tuned(Surrogate(space, others, options, seed), measured[model])
+        else:
+            order = BASELINES[name](space, measured[model], others, seed)
+        found.append(run_of(order, measured[model]))
+    return found
+
+
+def run_of(order: Sequence[int], measured: Measured) -> Run:
+    """What came of trying the settings in this order, the best among them."""
+    best_so_far = np.maximum.accumulate(measured.scores[list(order)])[:CURVE]
+    gaps = np.pad(measured.best - best_so_far, (0, CURVE - len(best_so_far)))
+    return Run(tuple(trials_to(order, measured, gap) for gap in GAPS), gaps)
+
+
+def _geomean(values: Sequence[float]) -> float:
+    return float(np.exp(np.mean(np.log(values))))
+
+
+def _parallel(
+    jobs: Sequence[tuple[Callable[..., T], tuple[Any, ...]]], step: str, progress: Progress
+) -> Iterator[T]:
+    """The results in the jobs' order, worked off by as many processes as there are CPUs to use."""
+    workers = min(len(os.sched_getaffinity(0)), len(jobs))
+    pool = concurrent.futures.ProcessPoolExecutor(workers)
+    try:
+        futures = [pool.submit(function, *arguments) for function, arguments in jobs]
+        for future in track(futures, step, len(futures), progress):
+            yield future.result()
+    finally:
+        pool.shutdown(cancel_futures=True)
