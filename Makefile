@@ -7,7 +7,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.quantune-installed
 
-.PHONY: help venv kernels demo test check-ruff check-mypy check-lit check-pytest arm-emulation bench search docs clean
+.PHONY: help venv kernels demo test check-ruff check-mypy check-lit check-pytest arm-emulation bench search train-zoo docs clean
 
 help: ## print this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -66,6 +66,10 @@ search: venv ## replay measured trials with every strategy, TRIALS=FILE, write d
 	@"$(BIN)/python" -c 'from quantune.search.packages import check_installed; check_installed()' 2>/dev/null || \
 	  "$(BIN)/python" -m pip install -qq --disable-pip-version-check --editable '.[search]'
 	"$(BIN)/python" tools/search.py "$(TRIALS)" $(ARGS)
+
+# Goes on where it was interrupted; ARGS=--again trains all anew, ARGS='resnet18 --epochs 3' a part.
+train-zoo: venv ## train the 32x32 models on Fashion-MNIST, write python/quantune/zoo/weights (two hours)
+	"$(BIN)/python" tools/train_zoo.py $(ARGS)
 
 docs: venv ## regenerate docs/passes.md from the passes' docstrings
 	"$(BIN)/python" tools/docs.py

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import importlib.util
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from quantune.data import Preprocessing, check_labels, default_preprocessing, load_dataset
+from quantune.data import Preprocessing, check_classes, check_labels, default_preprocessing, load_dataset
 from quantune.data.arrays import _FASHION_MNIST_FOLDER
 from quantune.data.preprocessing import PAD, fashion_mnist, imagenet
 from quantune.errors import QuantuneError
@@ -61,6 +62,19 @@ def test_pad_centres_on_black() -> None:
     assert out[0, 2:30, 2:30] == pytest.approx(high)
     assert out[0, :2] == pytest.approx(low)
     assert out[0, :, 30:] == pytest.approx(low)
+
+
+@pytest.mark.parametrize("shape", [(28, 28), (27, 30), (32, 32), (1, 31), (40, 20), (33, 64)])
+@pytest.mark.parametrize("preprocessing", [fashion_mnist(), PLAIN, imagenet(32)])
+def test_bytes_without_pillow_make_the_same_tensor(
+    shape: tuple[int, int], preprocessing: Preprocessing
+) -> None:
+    for pixels in (
+        np.random.default_rng(1).integers(0, 256, shape, np.uint8),
+        np.random.default_rng(1).integers(0, 256, (*shape, 3), np.uint8),
+    ):
+        expected = preprocessing.apply(Image.fromarray(pixels))
+        assert np.array_equal(preprocessing.apply_pixels(pixels), expected)
 
 
 def test_pad_shrinks_what_is_too_large() -> None:
@@ -300,6 +314,18 @@ def test_preprocessing_must_fit_the_model() -> None:
     assert "[3, 8, 8]" in message("package:foolbox", PLAIN, (3, 9, 9))
 
 
+def test_known_numbers_of_classes_must_agree() -> None:
+    noise = load_dataset("random:2", None, SHAPE)
+    check_classes(noise, 1000, "net.py:make")
+    ten = replace(noise, classes=10, description="2 pictures")
+    check_classes(ten, 10, "net.py:make")
+    check_classes(ten, None, "net.py:make")
+    with pytest.raises(QuantuneError, match=r"net\.py:make has 1000 classes, but there are 10 in 2 p"):
+        check_classes(ten, 1000, "net.py:make")
+    with pytest.raises(QuantuneError, match=r"zoo:resnet18 has 1000 classes.* zoo:resnet18@32$"):
+        check_classes(ten, 1000, "zoo:resnet18")
+
+
 # Fashion-MNIST
 
 
@@ -318,6 +344,9 @@ def test_fashion_mnist_from_another_folder(tmp_path: Path, monkeypatch: pytest.M
     assert dataset.labels == [3, 1, 4, 1]
     got = np.stack([s.image[0, 0, 2:30, 2:30] for s in dataset]) * 90.015 + 72.93
     assert np.abs(got - pixels).max() < 1e-3
+    images, labels = dataset.stacked()
+    assert np.array_equal(images, np.concatenate([s.image for s in dataset])) and labels == dataset.labels
+    assert dataset.classes == dataset.limited(2).classes == 10
 
     assert "train" in message("fashion-mnist", None, (1, 32, 32), split="train")
     assert "splits test and train" in message("fashion-mnist", None, (1, 32, 32), split="dev")

@@ -12,6 +12,7 @@ from quantune.cli.output import Output
 from quantune.errors import QuantuneError
 
 if TYPE_CHECKING:
+    from quantune.data import Dataset
     from quantune.job import Job
 
 EXAMPLES = """Examples:
@@ -53,7 +54,8 @@ def command(
     if images is not None:
         options.at_least_one(images, "--images")
     output = Output(as_json)
-    if jobs.is_folder(subject):
+    compiled = jobs.is_folder(subject)
+    if compiled:
         if weights is not None or input_shape is not None:
             raise QuantuneError(f"{subject} is compiled already; leave out --weights and --input-shape")
         job, variants, shipped = _opened(Path(subject), variant, output)
@@ -64,7 +66,10 @@ def command(
             )
         job = _fp32(subject, weights, options.parse_shape(input_shape), output)
         variants, shipped = ["fp32"], "fp32"
-    found = _evaluate(job, variants, data, images, output)
+    dataset = _dataset(job, data, images, output)
+    if not compiled:
+        job.build("fp32", None)
+    found = _evaluate(job, variants, dataset)
     chosen = variant or shipped
     _print(output, job, found, chosen)
 
@@ -91,19 +96,25 @@ def _fp32(model: str, weights: Path | None, shape: tuple[int, int, int] | None, 
         job = start_job(asked, folder, output.progress)
         if not job.model.trained:
             output.warn(f"the weights of {model} are random, not trained: accuracy says nothing")
-        job.build("fp32", None)
     return job
 
 
-def _evaluate(job: Job, variants: list[str], data: str, images: int | None, output: Output) -> dict[str, Any]:
-    """Results by variant; metrics.json of a compiled folder gets them too."""
-    from quantune.data.sources import load_dataset
-    from quantune.job import metrics
+def _dataset(job: Job, data: str, images: int | None, output: Output) -> Dataset:
+    """Found and checked before anything is compiled."""
+    from quantune.data import check_classes, load_dataset
 
     channels, height, width = job.model.input_shape[1:]
     dataset = load_dataset(data, job.model.preprocessing, (channels, height, width), images)
+    check_classes(dataset, job.model.classes, job.model.spec)
     if dataset.is_random:
         output.warn(f"{data} is noise: accuracy on it says nothing about real images")
+    return dataset
+
+
+def _evaluate(job: Job, variants: list[str], dataset: Dataset) -> dict[str, Any]:
+    """Results by variant; metrics.json of a compiled folder gets them too."""
+    from quantune.job import metrics
+
     found = job.evaluate(variants, dataset)
     if (job.folder / "metrics.json").exists():
         known = metrics.load(job.folder)

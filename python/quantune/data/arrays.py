@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image as Pillow
 
 from quantune.data.dataset import Dataset, Image
 from quantune.data.preprocessing import Preprocessing, default_preprocessing
@@ -71,7 +70,7 @@ def fashion_mnist_dataset(preprocessing: Preprocessing, split: str) -> Dataset:
         raise QuantuneError(f"{folder}: {len(images)} {split} images but {len(labels)} labels; reinstall it")
     names = [f"fashion-mnist/{split}[{i}]" for i in range(len(images))]
     description = f"{len(images)} Fashion-MNIST {split} images, labelled"
-    return _pixel_dataset(images, labels.tolist(), names, preprocessing, description)
+    return _pixel_dataset(images, labels.tolist(), names, preprocessing, description, classes=10)
 
 
 def random_dataset(count: int, shape: tuple[int, int, int]) -> Dataset:
@@ -97,13 +96,20 @@ def _pixel_dataset(
     names: Sequence[str],
     preprocessing: Preprocessing,
     description: str,
+    classes: int | None = None,
 ) -> Dataset:
     def read(i: int) -> Image:
         pixels = images[i, :, :, 0] if images.ndim == 4 and images.shape[-1] == 1 else images[i]
-        return preprocessing.apply(Pillow.fromarray(pixels))
+        return preprocessing.apply_pixels(pixels)
 
     return Dataset(
-        description, names, labels, read, content=lambda i: images[i].tobytes(), context=repr(preprocessing)
+        description,
+        names,
+        labels,
+        read,
+        content=lambda i: images[i].tobytes(),
+        context=repr(preprocessing),
+        classes=classes,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -32,6 +33,7 @@ class Dataset:
     read: index -> f32 [C, H, W]; may raise QuantuneError naming the file.
     content: index -> the stored bytes that `read` decodes. context: what else the samples depend on.
     is_random: noise instead of data, which callers warn about.
+    classes: how many there are in all, where that is known.
     """
 
     description: str
@@ -41,6 +43,7 @@ class Dataset:
     content: Callable[[int], bytes]
     context: str
     is_random: bool = False
+    classes: int | None = None
 
     def __len__(self) -> int:
         return len(self.names)
@@ -67,6 +70,11 @@ class Dataset:
             total.update(hashlib.sha256(self.content(i)).digest())
         return total.hexdigest()
 
+    def stacked(self) -> tuple[Image, list[int] | None]:
+        """All samples at once, where they fit in memory: f32 [N, C, H, W], preprocessed, and their labels."""
+        images = np.stack([self.read(i) for i in range(len(self))])
+        return images, None if self.labels is None else [int(label) for label in self.labels]
+
     def limited(self, limit: int) -> Dataset:
         """`limit` samples spread evenly over the whole, so that sorted classes are all represented.
 
@@ -83,6 +91,16 @@ class Dataset:
             read=lambda i: self.read(chosen[i]),
             content=lambda i: self.content(chosen[i]),
         )
+
+
+def check_classes(dataset: Dataset, classes: int | None, model: str) -> None:
+    """Raises QuantuneError when the data are known to have another number of classes than `model`."""
+    if None in (dataset.classes, classes) or dataset.classes == classes:
+        return
+    small = f"; zoo models for its pictures end in @32: {model}@32" if re.fullmatch(r"zoo:\w+", model) else ""
+    raise QuantuneError(
+        f"{model} has {classes} classes, but there are {dataset.classes} in {dataset.description}{small}"
+    )
 
 
 def check_labels(dataset: Dataset, classes: int) -> None:

@@ -60,8 +60,23 @@ class Preprocessing:
         """Returns f32 [C, H, W]; raises what Pillow raises when the picture cannot be decoded."""
         image = _as_eight_bit(ImageOps.exif_transpose(image)).convert("L" if self.channels == 1 else "RGB")
         image = _centre_crop(image, self.size) if self.resize == CROP else _pad(image, self.size)
-        pixels = np.asarray(image, dtype=np.float32).reshape(*self.size, self.channels)
-        tensor = (pixels - np.array(self.mean, np.float32)) / np.array(self.std, np.float32)
+        return self._normalized(np.asarray(image))
+
+    def apply_pixels(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """The same for [H, W] or [H, W, 3] bytes; a grey picture that is only padded does not need Pillow."""
+        height, width = pixels.shape[:2]
+        if self.resize == CROP or self.channels != 1 or pixels.ndim != 2:
+            return self.apply(Image.fromarray(pixels))
+        top, left = (self.size[0] - height) // 2, (self.size[1] - width) // 2
+        if top < 0 or left < 0:
+            return self.apply(Image.fromarray(pixels))
+        canvas = np.zeros(self.size, np.uint8)
+        canvas[top : top + height, left : left + width] = pixels
+        return self._normalized(canvas)
+
+    def _normalized(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        real = pixels.astype(np.float32).reshape(*self.size, self.channels)
+        tensor = (real - np.array(self.mean, np.float32)) / np.array(self.std, np.float32)
         return np.ascontiguousarray(tensor.transpose(2, 0, 1))
 
 

@@ -53,14 +53,14 @@ class Inception(nn.Module):
 
 
 class GoogLeNet(nn.Module):
-    """Input [N, C, H, W], output [N, classes]. `small`: a 3x3 stem at stride 1, no first max-pool."""
+    """Input [N, C, H, W], output [N, classes]. `small`: a 3x3 stem, no first max-pool."""
 
     def __init__(
         self, *, width: float = 1.0, channels: int = 3, classes: int = 1000, small: bool = False
     ) -> None:
         super().__init__()
         stem, inputs = round_channels(64 * width), round_channels(192 * width)
-        self.conv1 = BasicConv2d(channels, stem, 3) if small else BasicConv2d(channels, stem, 7, 2)
+        self.conv1 = BasicConv2d(channels, stem, 3 if small else 7, 2)
         self.maxpool1 = nn.Identity() if small else CeilMaxPool2d(3, 2)
         self.conv2 = BasicConv2d(stem, stem, 1)
         self.conv3 = BasicConv2d(stem, inputs, 3)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
 from quantune.zoo.layers import round_channels
 
-# (channels, stride) of the depthwise-separable blocks: table 1 of the paper.
-_BLOCKS = ((64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), *((512, 1),) * 5, (1024, 2), (1024, 1))
+# Channels and strides of the depthwise-separable blocks: table 1 of the paper.
+_CHANNELS = (64, 128, 128, 256, 256, *(512,) * 6, 1024, 1024)
+_STRIDES = (1, 2, 1, 2, 1, 2, 1, 1, 1, 1, 1, 2, 1)
 
 
 def _conv(inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1) -> list[nn.Module]:
@@ -23,12 +26,17 @@ class MobileNetV1(nn.Module):
     """Input [N, C, H, W], output [N, classes]."""
 
     def __init__(
-        self, *, width: float = 1.0, stem_stride: int = 2, channels: int = 3, classes: int = 1000
+        self,
+        *,
+        width: float = 1.0,
+        strides: Sequence[int] = _STRIDES,
+        channels: int = 3,
+        classes: int = 1000,
     ) -> None:
         super().__init__()
         inputs = round_channels(32 * width)
-        features = [nn.Sequential(*_conv(channels, inputs, 3, stem_stride))]
-        for block, stride in _BLOCKS:
+        features = [nn.Sequential(*_conv(channels, inputs, 3, 2))]
+        for block, stride in zip(_CHANNELS, strides, strict=True):
             outputs = round_channels(block * width)
             features.append(
                 nn.Sequential(*_conv(inputs, inputs, 3, stride, inputs), *_conv(inputs, outputs, 1))
@@ -48,4 +56,6 @@ def mobilenet_v1() -> MobileNetV1:
 
 
 def mobilenet_v1_32() -> MobileNetV1:
-    return MobileNetV1(width=0.5, stem_stride=1, channels=1, classes=10)
+    # Halved twice less, to 4x4 at the end.
+    strides = (1, 1, 1, 2, 1, 2, 1, 1, 1, 1, 1, 1, 1)
+    return MobileNetV1(width=0.5, strides=strides, channels=1, classes=10)

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
 from quantune.zoo.layers import ConvBnRelu6, round_channels
 
-# (expansion, channels, repeats, stride): table 2 of the paper.
-_STAGES = (
-    (1, 16, 1, 1),
-    (6, 24, 2, 2),
-    (6, 32, 3, 2),
-    (6, 64, 4, 2),
-    (6, 96, 3, 1),
-    (6, 160, 3, 2),
-    (6, 320, 1, 1),
-)
+# (expansion, channels, repeats), and strides: table 2 of the paper.
+_STAGES = ((1, 16, 1), (6, 24, 2), (6, 32, 3), (6, 64, 4), (6, 96, 3), (6, 160, 3), (6, 320, 1))
+_STRIDES = (1, 2, 2, 2, 1, 2, 1)
 
 
 class InvertedResidual(nn.Module):
@@ -47,14 +42,14 @@ class MobileNetV2(nn.Module):
         *,
         width: float = 1.0,
         head: int = 1280,
-        stem_stride: int = 2,
+        strides: Sequence[int] = _STRIDES,
         channels: int = 3,
         classes: int = 1000,
     ) -> None:
         super().__init__()
         inputs = round_channels(32 * width)
-        features: list[nn.Module] = [ConvBnRelu6(channels, inputs, stride=stem_stride)]
-        for expansion, stage, repeats, stride in _STAGES:
+        features: list[nn.Module] = [ConvBnRelu6(channels, inputs, stride=2)]
+        for (expansion, stage, repeats), stride in zip(_STAGES, strides, strict=True):
             outputs = round_channels(stage * width)
             for i in range(repeats):
                 features.append(InvertedResidual(inputs, outputs, stride if i == 0 else 1, expansion))
@@ -74,4 +69,5 @@ def mobilenet_v2() -> MobileNetV2:
 
 
 def mobilenet_v2_32() -> MobileNetV2:
-    return MobileNetV2(width=0.5, head=640, stem_stride=1, channels=1, classes=10)
+    # Halved twice less, to 4x4 at the end.
+    return MobileNetV2(width=0.5, head=320, strides=(1, 1, 2, 2, 1, 1, 1), channels=1, classes=10)

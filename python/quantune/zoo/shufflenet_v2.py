@@ -52,7 +52,10 @@ class ShuffleUnit(nn.Module):
 
 
 class ShuffleNetV2(nn.Module):
-    """Input [N, C, H, W], output [N, classes]. `widths`: channels of the stem, three stages and the head."""
+    """Input [N, C, H, W], output [N, classes]. `widths`: channels of the stem, three stages and the head.
+
+    `small`: no max-pool after the stem.
+    """
 
     def __init__(
         self, widths: Sequence[int], *, channels: int = 3, classes: int = 1000, small: bool = False
@@ -60,7 +63,7 @@ class ShuffleNetV2(nn.Module):
         super().__init__()
         stem, *stages, head = widths
         self.conv1 = nn.Sequential(
-            nn.Conv2d(channels, stem, 3, 1 if small else 2, 1, bias=False),
+            nn.Conv2d(channels, stem, 3, 2, 1, bias=False),
             nn.BatchNorm2d(stem),
             nn.ReLU(inplace=True),
         )

@@ -28,7 +28,7 @@ class Fire(nn.Module):
 
 
 class SqueezeNet(nn.Module):
-    """Input [N, C, H, W], output [N, classes]. `small`: stem at stride 1, no first max-pool."""
+    """Input [N, C, H, W], output [N, classes]. `small`: padded stem, no first max-pool."""
 
     def __init__(
         self, *, divide: int = 1, channels: int = 3, classes: int = 1000, small: bool = False
@@ -39,7 +39,7 @@ class SqueezeNet(nn.Module):
             return Fire(inputs // divide, squeeze // divide, expand // divide)
 
         self.features = nn.Sequential(
-            nn.Conv2d(channels, 64 // divide, 3, *((1, 1) if small else (2, 0))),
+            nn.Conv2d(channels, 64 // divide, 3, 2, 1 if small else 0),
             nn.ReLU(inplace=True),
             nn.Identity() if small else CeilMaxPool2d(3, 2),
             fire(64, 16, 64),
