@@ -7,7 +7,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.quantune-installed
 
-.PHONY: help venv kernels demo test check-ruff check-mypy check-lit check-pytest arm-emulation bench search train-zoo docs clean
+.PHONY: help venv kernels demo test check-ruff check-mypy check-lit check-pytest arm-emulation bench search train-zoo accuracy docs clean
 
 help: ## print this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -70,6 +70,12 @@ search: venv ## replay measured trials with every strategy, TRIALS=FILE, write d
 # Goes on where it was interrupted; ARGS=--again trains all anew, ARGS='resnet18 --epochs 3' a part.
 train-zoo: venv ## train the 32x32 models on Fashion-MNIST, write python/quantune/zoo/weights (two hours)
 	"$(BIN)/python" tools/train_zoo.py $(ARGS)
+
+# What is measured already is kept; ARGS='resnet18 --images 1000' for a part.
+accuracy: kernels ## every method's accuracy on the trained zoo, in one table, write docs/results (an hour)
+	@"$(BIN)/python" -c 'import nncf, openvino, onnxruntime' 2>/dev/null || \
+	  "$(BIN)/python" -m pip install -qq --disable-pip-version-check --editable '.[accuracy]'
+	"$(BIN)/python" tools/accuracy.py $(ARGS)
 
 docs: venv ## regenerate docs/passes.md from the passes' docstrings
 	"$(BIN)/python" tools/docs.py

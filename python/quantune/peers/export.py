@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import logging
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -22,10 +23,14 @@ INPUT, OUTPUT = "input", "output"
 OPSET = 17
 LARGEST_ONNX = 2 << 30
 """Bytes that fit one protobuf."""
+Calibration = Literal["MinMax", "Entropy", "Percentile"]
+"""ONNX Runtime's ways to find a range, as it calls them."""
 
 
-def export_onnx(model: TorchModel, output: Path) -> None:
+def export_onnx(model: TorchModel, output: Path, any_batch: bool = False) -> None:
     """Writes the network as ONNX, batch norms folded by the exporter.
+
+    any_batch: for any number of pictures at once, else for one.
 
     Raises UnsupportedError with torch's reason when it cannot be exported.
     """
@@ -45,6 +50,7 @@ def export_onnx(model: TorchModel, output: Path) -> None:
                 input_names=[INPUT],
                 output_names=[OUTPUT],
                 opset_version=OPSET,
+                dynamic_axes={name: {0: "batch"} for name in (INPUT, OUTPUT)} if any_batch else None,
                 dynamo=False,
             )
         except Exception as error:
@@ -52,11 +58,13 @@ def export_onnx(model: TorchModel, output: Path) -> None:
             raise UnsupportedError(f"torch cannot export {model.name} to ONNX: {reason[:200]}") from error
 
 
-def quantize_onnx(source: Path, output: Path, calibration: Dataset) -> None:
+def quantize_onnx(source: Path, output: Path, calibration: Dataset, method: Calibration = "MinMax") -> None:
     """Writes `source` with u8 activations and s8 weights per output channel, by ONNX Runtime's own quantizer.
 
-    Ranges are the minima and maxima over the calibration set, its default. Raises QuantuneError if it fails.
+    Ranges are the minima and maxima over the calibration set, its default, or found by another of its
+    methods. Raises QuantuneError if it fails.
     """
+    from onnxruntime import quantization
     from onnxruntime.quantization import QuantFormat, QuantType, quant_pre_process, quantize_static
 
     with files.replacing(output) as temporary, _silent():
@@ -71,6 +79,7 @@ def quantize_onnx(source: Path, output: Path, calibration: Dataset) -> None:
                 per_channel=True,
                 activation_type=QuantType.QUInt8,
                 weight_type=QuantType.QInt8,
+                calibrate_method=quantization.CalibrationMethod[method],
             )
         except (RuntimeError, ValueError, TypeError) as error:
             raise QuantuneError(f"ONNX Runtime cannot quantize {source}: {str(error)[:200]}") from error
@@ -97,10 +106,11 @@ def _reader(calibration: Dataset) -> Any:
 
 @contextlib.contextmanager
 def _silent() -> Iterator[None]:
-    """The quantizer logs advice on the root logger that nobody can follow here."""
+    """The quantizer prints, and logs advice on the root logger that nobody can follow here."""
     level = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
-        yield
+        with contextlib.redirect_stdout(io.StringIO()):
+            yield
     finally:
         logging.disable(level)

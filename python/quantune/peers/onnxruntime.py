@@ -34,6 +34,15 @@ def run(path: Path, image: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(open_session(path, 1).run([OUTPUT], {INPUT: image})[0])
 
 
+def logits(path: Path, images: NDArray[np.float32], batch: int = 100) -> NDArray[np.float32]:
+    """What a model that takes any batch makes of images [N, C, H, W]: f32 [N, classes]."""
+    session = open_session(path, 1)
+    starts = range(0, len(images), batch)
+    return np.concatenate(
+        [np.asarray(session.run([OUTPUT], {INPUT: images[start : start + batch]})[0]) for start in starts]
+    )
+
+
 def open_session(path: Path, threads: int) -> Any:
     """Raises QuantuneError when ONNX Runtime does not take the file."""
     import onnxruntime

@@ -45,6 +45,23 @@ def load(path: Path, image: NDArray[np.float32], threads: int, target: Target) -
     return Ready(infer, SETTINGS | restriction)
 
 
+def read(path: Path) -> Any:
+    """An ONNX file as OpenVINO's model; raises QuantuneError when it cannot read it."""
+    _, core = _core()
+    try:
+        return core.read_model(path)
+    except RuntimeError as error:
+        raise QuantuneError(f"OpenVINO cannot load {path}: {str(error).splitlines()[-1][:200]}") from error
+
+
+def logits(model: Any, images: NDArray[np.float32], batch: int = 100) -> NDArray[np.float32]:
+    """What a model that takes any batch makes of images [N, C, H, W]: f32 [N, classes]."""
+    _, core = _core()
+    compiled = core.compile_model(model, "CPU", SETTINGS)
+    starts = range(0, len(images), batch)
+    return np.concatenate([np.array(compiled(images[start : start + batch])[0]) for start in starts])
+
+
 def instruction_set(target: Target) -> str:
     """The limit to set for a fair comparison with modules of `target`; "" for none.
 

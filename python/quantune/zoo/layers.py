@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -47,7 +48,8 @@ class CeilMaxPool2d(nn.Module):
     The stride must not exceed the kernel: otherwise torch drops a window that lies wholly outside.
 
     Written out with static shapes, because torch-mlir pads every ceil_mode pool by a whole stride, needed
-    or not, and such padding is hard to tell from the network's own.
+    or not, and such padding is hard to tell from the network's own. ONNX gets the operator's own ceil_mode:
+    quantizers there cannot give an infinite padding a range.
     """
 
     def __init__(self, kernel: int, stride: int) -> None:
@@ -55,6 +57,8 @@ class CeilMaxPool2d(nn.Module):
         self.kernel, self.stride = kernel, stride
 
     def forward(self, x: Tensor) -> Tensor:
+        if torch.onnx.is_in_onnx_export():
+            return F.max_pool2d(x, self.kernel, self.stride, ceil_mode=True)
         bottom, right = ((self.kernel - size) % self.stride for size in x.shape[2:])
         if bottom or right:
             x = F.pad(x, (0, right, 0, bottom), value=float("-inf"))

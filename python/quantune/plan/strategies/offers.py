@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from quantune.graph.model import Layer
@@ -74,6 +74,12 @@ class Offers:
 
     def _faster(self, price: Price) -> bool:
         return price.microseconds < (1 - MARGIN) * self.base.microseconds
+
+
+def noise_factor(output_nsr: float, offers: Iterable[Offers]) -> float:
+    """What the layers' noise is multiplied by on its way to the outputs, by the measured `output_nsr`."""
+    total = sum(found.local for found in offers)
+    return output_nsr / total if total > 0 else 1.0
 
 
 def offers_of(request: Request, layer: Layer) -> Offers | None:

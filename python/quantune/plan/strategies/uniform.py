@@ -1,4 +1,4 @@
-"""uniform-int8, -w7, -w6, -w4: all that can be is integer, weights of one width, 8-bit activations."""
+"""uniform-int8, -w7, …, -w3: all that can be is integer, weights of one width, 8-bit activations."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from quantune.graph.model import Layer
 from quantune.plan.schema import LayerPlan, Plan
 from quantune.plan.strategies.request import Request
 
-WEIGHT_BITS = {"uniform-int8": 8, "uniform-w7": 7, "uniform-w6": 6, "uniform-w4": 4}
+WEIGHT_BITS = {"uniform-int8": 8} | {f"uniform-w{bits}": bits for bits in (7, 6, 5, 4, 3)}
 """Strategy → bits of every weight."""
 
 

@@ -30,7 +30,7 @@ from quantune.plan.knapsack import Option, cheapest
 from quantune.plan.schema import Plan
 from quantune.plan.strategies import uniform
 from quantune.plan.strategies.exact_reasons import hopeless, remark
-from quantune.plan.strategies.offers import Offers, offers_of
+from quantune.plan.strategies.offers import Offers, noise_factor, offers_of
 from quantune.plan.strategies.reasons import explained
 from quantune.plan.strategies.request import Request
 from quantune.sensitivity.metrics import decibels
@@ -102,8 +102,7 @@ def _prices(request: Request) -> Prices:
 def _factor(request: Request, offers: dict[str, Offers]) -> float:
     """How the layers' noise reaches the outputs, at uniform int8."""
     assert request.sensitivity is not None
-    total = sum(found.local for found in offers.values())
-    return request.sensitivity.output_nsr / total if total > 0 else 1.0
+    return noise_factor(request.sensitivity.output_nsr, offers.values())
 
 
 def _totals(request: Request, offers: dict[str, Offers]) -> tuple[float, float]:
