@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import quantune
 from quantune.costs.shapes import parse_key
 from quantune.errors import QuantuneError
 from quantune.files import cache_folder, read_json, write_json
+from quantune.sources import digest, sources
 from quantune.targets import Target, cpu
 
 SCHEMA = "quantune.costs/1"
@@ -51,10 +51,8 @@ class Store:
 def open_store(target: Target, kernels: bool = True) -> Store:
     """What is known for `target`; empty when nothing is, or when the file is damaged: it is made anew."""
     here = cpu.here().name
-    digest = hashlib.sha256(repr((here, target, kernels, code_digest(), _versions())).encode()).hexdigest()[
-        :12
-    ]
-    store = Store(folder() / f"{target.name}-{digest}.json", target.name, here)
+    key = hashlib.sha256(repr((here, target, kernels, code_digest(), _versions())).encode()).hexdigest()
+    store = Store(folder() / f"{target.name}-{key[:12]}.json", target.name, here)
     try:
         raw: Any = read_json(store.path) if store.path.exists() else {}
         for key, found in raw.get("costs", {}).items():
@@ -73,13 +71,8 @@ def folder() -> Path:
 @functools.cache
 def code_digest() -> str:
     """Of everything that decides what a layer becomes and how it is timed, the kernels' bitcode included."""
-    root = Path(quantune.__file__).parent
-    rooms = [(root / room).resolve() for room in ROOMS]  # passes is a symlink, which rglob does not follow
-    sources = {path for room in rooms for kind in ("*.py", "*.bc") for path in room.rglob(kind)}
-    digest = hashlib.sha256()
-    for path in sorted(sources | {root / name for name in FILES}):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
+    rooms = tuple(f"{room}/" for room in ROOMS)
+    return digest(place for place in sources() if place.startswith(rooms) or place in FILES)
 
 
 def _versions() -> dict[str, str]:

@@ -7,11 +7,12 @@ import hashlib
 import importlib.metadata
 from pathlib import Path
 
-import quantune
 from quantune.errors import QuantuneError
 from quantune.files import read_json, write_json
+from quantune.sources import digest, sources
 
 PACKAGES = ("iree-base-compiler", "iree-base-runtime", "torch-mlir", "torch", "numpy")
+NO_PART_OF_A_RESULT = ("cli", "report", "peers")
 
 
 class Cache:
@@ -58,10 +59,5 @@ def file_digest(path: Path) -> str:
 @functools.cache
 def _tools() -> tuple[str, ...]:
     """What the compiler is made of: our sources, the microkernels' bitcode, the packages."""
-    root = Path(quantune.__file__).parent
-    passes = (root / "passes").resolve()  # a symlink in a checkout, which rglob does not follow
-    digest = hashlib.sha256()
-    for source in sorted({*root.rglob("*.py"), *passes.rglob("*.py"), *passes.rglob("*.bc")}):
-        if source.parent.name not in ("cli", "report", "peers"):
-            digest.update(source.read_bytes())
-    return (digest.hexdigest(), *(importlib.metadata.version(name) for name in PACKAGES))
+    code = digest(place for place in sources() if place.split("/")[0] not in NO_PART_OF_A_RESULT)
+    return (code, *(importlib.metadata.version(name) for name in PACKAGES))
