@@ -13,7 +13,19 @@ from typing import Annotated
 import typer
 from typer.main import get_command
 
-from quantune.cli import analyze, bench, calibrate_target, compile, doctor, eval, plan, report, tune, zoo
+from quantune.cli import (
+    analyze,
+    bench,
+    calibrate_target,
+    compile,
+    doctor,
+    eval,
+    plan,
+    report,
+    train_bits,
+    tune,
+    zoo,
+)
 from quantune.errors import QuantuneError
 
 INTERRUPTED = 130
@@ -30,7 +42,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (compile, analyze, plan, tune, eval, bench, report, calibrate_target, doctor, zoo):
+_COMMANDS = (compile, analyze, plan, tune, train_bits, eval, bench, report, calibrate_target, doctor, zoo)
+for module in _COMMANDS:
     name = module.__name__.rpartition(".")[2].replace("_", "-")
     app.command(name, epilog=module.EXAMPLES)(module.command)
 
