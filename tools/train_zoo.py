@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import functools
+import json
 import os
 import signal
 import sys
@@ -72,7 +73,9 @@ def train_one(name: str, report: Report, epochs: int | None, folder: Path) -> No
 
 def recipe_of(name: str, epochs: int | None) -> Recipe:
     recipe = RECIPES[name]
-    return recipe if epochs is None else dataclasses.replace(recipe, epochs=epochs)
+    if epochs is None:
+        return recipe
+    return dataclasses.replace(recipe, cycles=((epochs, recipe.cycles[0][1]),))
 
 
 def write_weights(module: nn.Module, path: Path) -> None:
@@ -98,8 +101,8 @@ def describe(run: Run, path: Path) -> dict[str, Any]:
     parts = {"train": run.pictures.part(0, 5000), "validation": run.validation, "test": load_pictures("test")}
     device = next(run.module.parameters()).device
     return {
-        "command": f"python tools/train_zoo.py {run.name} --epochs {run.recipe.epochs}",
-        "recipe": dataclasses.asdict(run.recipe),
+        "command": f"python tools/train_zoo.py {run.name}",
+        "recipe": as_json(run.recipe),
         "parameters": sum(value.numel() for value in module.parameters()),
         "bytes": path.stat().st_size,
         "accuracy": {part: accuracy(module, pictures) for part, pictures in parts.items()},
@@ -118,7 +121,12 @@ def finished(name: str, epochs: int | None, folder: Path) -> bool:
     if not (folder / LOG).is_file() or not (folder / f"{name}@32.safetensors").is_file():
         return False
     entry = read_json(folder / LOG).get(name)
-    return entry is not None and entry["recipe"] == dataclasses.asdict(recipe_of(name, epochs))
+    return entry is not None and entry["recipe"] == as_json(recipe_of(name, epochs))
+
+
+def as_json(recipe: Recipe) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(recipe)))
+    return found
 
 
 def record(name: str, entry: dict[str, Any], folder: Path) -> None:
@@ -133,7 +141,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"default: {' '.join(RECIPES)}")
-    parser.add_argument("--epochs", type=int, help="instead of the recipe's")
+    parser.add_argument("--epochs", type=int, help="in one cycle, instead of the recipe's")
     parser.add_argument("--again", action="store_true", help="train anew what is trained or half trained")
     parser.add_argument(
         "--jobs", type=int, default=default_jobs(), help="models at once (default: %(default)s)"

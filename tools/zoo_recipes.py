@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """SGD with Nesterov momentum, one cycle.
+    """SGD with Nesterov momentum in cycles of the learning rate, mostly one.
 
-    epochs: over the training pictures. batch: pictures a step.
-    rate: peak learning rate, reached after the share `warm_up` of all steps; from there a cosine to zero.
+    cycles: (epochs, peak learning rate). The peak is reached after the share `warm_up` of the cycle's steps;
+        from there it falls to zero as a cosine. One more cycle continues a finished training.
+    batch: pictures a step.
     weight_decay: of weights, not of biases and batch norms. smoothing: of labels.
     clip: largest norm of a step's gradient, or None. shift: random, in pixels each way. seed: of everything.
     """
 
-    epochs: int = 8
+    cycles: tuple[tuple[int, float], ...] = ((8, 0.2),)
     batch: int = 128
-    rate: float = 0.2
     warm_up: float = 0.2
     momentum: float = 0.9
     weight_decay: float = 5e-4
@@ -26,15 +27,39 @@ class Recipe:
     shift: int = 1
     seed: int = 0
 
+    @property
+    def epochs(self) -> int:
+        return sum(epochs for epochs, _ in self.cycles)
+
+    def until(self, epoch: int) -> Recipe:
+        """Without the cycles that begin after so many epochs."""
+        begun, cycles = 0, []
+        for cycle in self.cycles:
+            if not cycles or begun < epoch:
+                cycles.append(cycle)
+            begun += cycle[0]
+        return replace(self, cycles=tuple(cycles))
+
+    def rate_at(self, epoch: float) -> float:
+        """The learning rate after so many epochs, a fraction of one included."""
+        for epochs, rate in self.cycles:
+            progress = epoch / epochs
+            if progress < self.warm_up:
+                return rate * (0.05 + 0.95 * progress / self.warm_up)
+            if progress < 1:
+                return rate * 0.5 * (1 + math.cos(math.pi * (progress - self.warm_up) / (1 - self.warm_up)))
+            epoch -= epochs
+        return 0.0
+
 
 RECIPES = {
     "resnet18": Recipe(),
-    "mobilenet_v2": Recipe(epochs=6),
+    "mobilenet_v2": Recipe(cycles=((6, 0.2),)),
     # Without batch norm larger steps diverge.
-    "squeezenet": Recipe(rate=0.04, clip=1.0, weight_decay=2e-4),
-    "vgg16": Recipe(epochs=6, rate=0.1),
-    "shufflenet_v2": Recipe(epochs=7),
-    "mobilenet_v1": Recipe(epochs=6),
-    "googlenet": Recipe(epochs=6),
-    "resnet50": Recipe(epochs=5),
+    "squeezenet": Recipe(cycles=((8, 0.04),), clip=1.0, weight_decay=2e-4),
+    "vgg16": Recipe(cycles=((6, 0.1),)),
+    "shufflenet_v2": Recipe(cycles=((7, 0.2),)),
+    "mobilenet_v1": Recipe(cycles=((7, 0.1),)),
+    "googlenet": Recipe(cycles=((6, 0.2),)),
+    "resnet50": Recipe(cycles=((5, 0.2),)),
 }

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 import time
 import zlib
 from collections.abc import Callable
@@ -58,12 +57,12 @@ class Run:
     seconds: float = 0.0
     processor_seconds: float = 0.0
 
-    @property
-    def key(self) -> str:
-        """What a checkpoint must share with this run to be continued."""
+    def key(self, epoch: int) -> str:
+        """What a checkpoint after so many epochs must share with this run to be continued by it."""
         shapes = {name: list(value.shape) for name, value in self.module.state_dict().items()}
         data = [len(self.pictures.images), float(self.pictures.images.sum(dtype=torch.float64))]
-        parts = (self.name, dataclasses.asdict(self.recipe), shapes, data, self.half, torch.__version__)
+        recipe = dataclasses.asdict(self.recipe.until(epoch))
+        parts = (self.name, recipe, shapes, data, self.half, torch.__version__)
         return json.dumps(parts)
 
 
@@ -170,14 +169,7 @@ def _optimizer(run: Run) -> torch.optim.SGD:
         {"params": decayed, "weight_decay": run.recipe.weight_decay},
         {"params": plain, "weight_decay": 0.0},
     ]
-    return torch.optim.SGD(groups, lr=run.recipe.rate, momentum=run.recipe.momentum, nesterov=True)
-
-
-def rate_at(progress: float, recipe: Recipe) -> float:
-    """Learning rate after the share `progress` of all steps: a line up, half a cosine down to zero."""
-    if progress < recipe.warm_up:
-        return recipe.rate * (0.05 + 0.95 * progress / recipe.warm_up)
-    return recipe.rate * 0.5 * (1 + math.cos(math.pi * (progress - recipe.warm_up) / (1 - recipe.warm_up)))
+    return torch.optim.SGD(groups, lr=0.0, momentum=run.recipe.momentum, nesterov=True)
 
 
 def _epoch(run: Run, optimizer: torch.optim.SGD, epoch: int, advance: Callable[[int], None]) -> None:
@@ -191,7 +183,7 @@ def _epoch(run: Run, optimizer: torch.optim.SGD, epoch: int, advance: Callable[[
     run.module.train()
     for step, chosen in enumerate(order.split(recipe.batch)):
         for group in optimizer.param_groups:
-            group["lr"] = rate_at((epoch + step / steps) / recipe.epochs, recipe)
+            group["lr"] = recipe.rate_at(epoch + step / steps)
         images = augment(run.pictures.images[chosen], run.pictures.black, recipe.shift, generator)
         images = images.to(device, memory_format=torch.channels_last)
         with torch.autocast(device.type, torch.bfloat16, enabled=run.half):
@@ -209,7 +201,7 @@ def _epoch(run: Run, optimizer: torch.optim.SGD, epoch: int, advance: Callable[[
 
 def _save(run: Run, optimizer: torch.optim.SGD, epoch: int) -> None:
     state: dict[str, Any] = {
-        "key": run.key,
+        "key": run.key(epoch),
         "epoch": epoch,
         "module": run.module.state_dict(),
         "optimizer": optimizer.state_dict(),
@@ -226,7 +218,7 @@ def _resume(run: Run, optimizer: torch.optim.SGD) -> int:
         return 0
     device = next(run.module.parameters()).device
     state = torch.load(run.checkpoint, map_location=device, weights_only=True)
-    if state["key"] != run.key:
+    if state["key"] != run.key(state["epoch"]):
         return 0
     run.module.load_state_dict(state["module"])
     optimizer.load_state_dict(state["optimizer"])

@@ -22,7 +22,7 @@ from zoo_recipes import RECIPES, Recipe
 from zoo_training import Pictures, Run
 from zoo_workers import Event, Report, run_all
 
-RECIPE = Recipe(epochs=2, batch=32, rate=0.05, shift=1)
+RECIPE = Recipe(cycles=((2, 0.05),), batch=32)
 BLACK = -1.0
 
 
@@ -95,10 +95,21 @@ def test_an_interrupted_run_ends_with_the_same_weights(tmp_path: Path) -> None:
 
 def test_a_checkpoint_of_another_recipe_is_not_continued(tmp_path: Path) -> None:
     go(run_at(tmp_path))
-    other = Recipe(epochs=1, batch=32, rate=0.01, shift=1)
+    for other in (Recipe(cycles=((2, 0.04),), batch=32), Recipe(cycles=((2, 0.05),), batch=32, seed=1)):
+        told: list[int] = []
+        go(run_at(tmp_path, other), told.append)
+        assert told[0] == 0
+
+
+def test_one_more_cycle_continues_a_finished_training(tmp_path: Path) -> None:
+    go(run_at(tmp_path))
+    longer = Recipe(cycles=((2, 0.05), (1, 0.02)), batch=32)
     told: list[int] = []
-    go(run_at(tmp_path, other), told.append)
-    assert told[0] == 0
+    continued = run_at(tmp_path, longer)
+    got = go(continued, told.append)
+    assert told[0] == 2 * (300 // 32) and len(continued.curve) == 3
+    for key, value in go(run_at(tmp_path / "whole", longer)).items():
+        assert torch.equal(value, got[key]), key
 
 
 def test_weights_are_written_in_half_precision_and_must_be_finite(tmp_path: Path) -> None:
@@ -144,10 +155,12 @@ def test_augmentation_shifts_and_mirrors_over_black() -> None:
 
 
 def test_the_rate_rises_and_falls() -> None:
-    rates = [zoo_training.rate_at(i / 100, Recipe(rate=0.2, warm_up=0.2)) for i in range(101)]
+    recipe = Recipe(cycles=((10, 0.2), (5, 0.1)), warm_up=0.2)
+    rates = [recipe.rate_at(i / 10) for i in range(151)]
     assert max(rates) == rates[20] == pytest.approx(0.2)
-    assert rates[:21] == sorted(rates[:21]) and rates[20:] == sorted(rates[20:], reverse=True)
-    assert 0 < rates[0] < 0.02 and rates[100] == pytest.approx(0)
+    assert rates[:21] == sorted(rates[:21]) and rates[20:100] == sorted(rates[20:100], reverse=True)
+    assert 0 < rates[0] < 0.02 and rates[99] < 1e-3 and rates[150] == 0
+    assert max(rates[100:]) == rates[110] == pytest.approx(0.1)
 
 
 def _task(name: str, report: Report) -> None:
@@ -186,7 +199,7 @@ def test_checkpoints_are_as_good_as_the_log_says(name: str) -> None:
     module, found, trained = zoo.load(f"{name}@32")
     assert trained and found.pretrained == "fashion-mnist"
     assert entry["parameters"] == sum(value.numel() for value in module.parameters())
-    assert entry["recipe"]["epochs"] == len(entry["curve"])
+    assert sum(epochs for epochs, _ in entry["recipe"]["cycles"]) == len(entry["curve"])
     assert entry["accuracy"]["test"] >= (0.91 if name in ("squeezenet", "shufflenet_v2") else 0.925)
     try:
         pictures = train_zoo.load_pictures("test")

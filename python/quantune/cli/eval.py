@@ -60,6 +60,7 @@ def command(
             raise QuantuneError(f"{subject} is compiled already; leave out --weights and --input-shape")
         job, variants, shipped = _opened(Path(subject), variant, output)
     else:
+        _check_zoo(subject, data)
         if variant not in (None, "fp32"):
             raise QuantuneError(
                 f"{subject} is a model, of which only fp32 is evaluated; compile it for {variant!r}"
@@ -97,6 +98,16 @@ def _fp32(model: str, weights: Path | None, shape: tuple[int, int, int] | None, 
         if not job.model.trained:
             output.warn(f"the weights of {model} are random, not trained: accuracy says nothing")
     return job
+
+
+def _check_zoo(model: str, data: str) -> None:
+    """Refuses what `_dataset` would refuse after the import of a large network."""
+    from quantune import zoo
+    from quantune.data import check_classes, load_dataset
+
+    if model.startswith("zoo:"):
+        entry = zoo.entry(model.removeprefix("zoo:"))
+        check_classes(load_dataset(data, entry.preprocessing, entry.input_shape), entry.classes, model)
 
 
 def _dataset(job: Job, data: str, images: int | None, output: Output) -> Dataset:

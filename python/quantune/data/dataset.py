@@ -97,9 +97,9 @@ def check_classes(dataset: Dataset, classes: int | None, model: str) -> None:
     """Raises QuantuneError when the data are known to have another number of classes than `model`."""
     if None in (dataset.classes, classes) or dataset.classes == classes:
         return
-    small = f"; zoo models for its pictures end in @32: {model}@32" if re.fullmatch(r"zoo:\w+", model) else ""
+    small = f"; take {model}@32" if re.fullmatch(r"zoo:\w+", model) else ""
     raise QuantuneError(
-        f"{model} has {classes} classes, but there are {dataset.classes} in {dataset.description}{small}"
+        f"{model} has {classes} classes, but these data have {dataset.classes}: {dataset.description}{small}"
     )
 
 
