@@ -81,6 +81,7 @@ def prepare(
     torch.manual_seed(_seed(name, recipe, "weights"))
     module = build()
     _initialize(module)
+    _set_drop_out(module, recipe)
     if device.type == "cpu":
         ease(module)
     module = module.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -162,17 +163,25 @@ def _initialize(module: nn.Module) -> None:
     nn.init.normal_(contractions[-1].weight, std=0.01)
 
 
-def _optimizer(run: Run) -> torch.optim.SGD:
+def _set_drop_out(module: nn.Module, recipe: Recipe) -> None:
+    for part in module.modules():
+        if isinstance(part, nn.Dropout) and recipe.drop_out is not None:
+            part.p = recipe.drop_out
+
+
+def _optimizer(run: Run) -> torch.optim.Optimizer:
     decayed = [value for value in run.module.parameters() if value.dim() > 1]
     plain = [value for value in run.module.parameters() if value.dim() <= 1]
     groups = [
         {"params": decayed, "weight_decay": run.recipe.weight_decay},
         {"params": plain, "weight_decay": 0.0},
     ]
+    if run.recipe.adam:
+        return torch.optim.AdamW(groups, lr=0.0, betas=(run.recipe.momentum, 0.999))
     return torch.optim.SGD(groups, lr=0.0, momentum=run.recipe.momentum, nesterov=True)
 
 
-def _epoch(run: Run, optimizer: torch.optim.SGD, epoch: int, advance: Callable[[int], None]) -> None:
+def _epoch(run: Run, optimizer: torch.optim.Optimizer, epoch: int, advance: Callable[[int], None]) -> None:
     recipe, device = run.recipe, next(run.module.parameters()).device
     seed = _seed(run.name, recipe, epoch)
     torch.manual_seed(seed)  # drop-out
@@ -199,7 +208,7 @@ def _epoch(run: Run, optimizer: torch.optim.SGD, epoch: int, advance: Callable[[
         advance(1)
 
 
-def _save(run: Run, optimizer: torch.optim.SGD, epoch: int) -> None:
+def _save(run: Run, optimizer: torch.optim.Optimizer, epoch: int) -> None:
     state: dict[str, Any] = {
         "key": run.key(epoch),
         "epoch": epoch,
@@ -212,7 +221,7 @@ def _save(run: Run, optimizer: torch.optim.SGD, epoch: int) -> None:
         torch.save(state, temporary)
 
 
-def _resume(run: Run, optimizer: torch.optim.SGD) -> int:
+def _resume(run: Run, optimizer: torch.optim.Optimizer) -> int:
     """The epochs done; 0 where there is no checkpoint or it belongs to another run."""
     if not run.checkpoint.is_file():
         return 0
