@@ -37,7 +37,8 @@ class Recipe:
 
     def until(self, epoch: int) -> Recipe:
         """Without the cycles that begin after so many epochs."""
-        begun, cycles = 0, []
+        begun = 0
+        cycles: list[tuple[int, float]] = []
         for cycle in self.cycles:
             if not cycles or begun < epoch:
                 cycles.append(cycle)

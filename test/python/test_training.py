@@ -20,7 +20,6 @@ from quantune.files import read_json
 from quantune.zoo.weights import WEIGHTS_FOLDER
 from zoo_recipes import RECIPES, Recipe
 from zoo_training import Pictures, Run
-from zoo_workers import Event, Report, run_all
 
 RECIPE = Recipe(cycles=((2, 0.05),), batch=32)
 BLACK = -1.0
@@ -161,23 +160,6 @@ def test_the_rate_rises_and_falls() -> None:
     assert rates[:21] == sorted(rates[:21]) and rates[20:100] == sorted(rates[20:100], reverse=True)
     assert 0 < rates[0] < 0.02 and rates[99] < 1e-3 and rates[150] == 0
     assert max(rates[100:]) == rates[110] == pytest.approx(0.1)
-
-
-def _task(name: str, report: Report) -> None:
-    report(Event(name, "steps", 3))
-    if name == "bad":
-        raise QuantuneError("bad luck")
-    if name == "gone":
-        raise SystemExit(3)
-    report(Event(name, "done", {"name": name}))
-
-
-def test_workers_report_and_fail_one_by_one() -> None:
-    events = list(run_all(["a", "bad", "gone", "b"], _task, at_once=2))
-    ends = {event.name: (event.kind, event.value) for event in events if event.kind != "steps"}
-    assert ends["a"] == ("done", {"name": "a"}) and ends["b"][0] == "done"
-    assert ends["bad"] == ("failed", "bad luck")
-    assert ends["gone"][0] == "failed" and "ended with 3" in ends["gone"][1]
 
 
 def test_a_name_without_recipe_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
