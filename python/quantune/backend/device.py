@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import itertools
 import mmap
 import os
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ import numpy as np
 
 from quantune.backend import signature
 from quantune.errors import QuantuneError
+from quantune.targets import cpu
 
 # VM bytecode archives are zip files that iree-compile pads; the loader checks the rest.
 MAGIC = b"PK"
@@ -29,13 +31,18 @@ def instance() -> Any:
 
 @functools.cache
 def device(threads: int) -> Any:
-    """The CPU as a device that computes on `threads` threads, shared by all modules that want as many."""
+    """The CPU as a device that computes on `threads` threads, shared by all modules that want as many.
+
+    Each of several threads is bound to a core of its own: free ones meet on one core while another idles,
+    because they wake each other up in every layer.
+    """
     if threads < 1:
         raise QuantuneError(f"threads must be at least 1, not {threads}")
     if threads == 1:
         return rt.get_device("local-sync")
-    # The worker count is a process-wide flag, read when a driver is created: one driver for each count.
-    rt.flags.parse_flags(f"--task_topology_group_count={threads}")
+    # Workers are a process-wide flag, read when a driver is created: one driver for each count.
+    workers = itertools.islice(itertools.cycle(cpu.processors()), threads)
+    rt.flags.parse_flags(f"--task_topology_cpu_ids={','.join(map(str, workers))}")
     driver = rt._binding.create_hal_driver("local-task")
     return driver.create_default_device()
 

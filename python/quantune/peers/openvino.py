@@ -21,8 +21,8 @@ SETTINGS = {
     "PERFORMANCE_HINT": "LATENCY",
     # On CPUs with bf16 instructions the default would be to compute in bf16: no fp32 result.
     "INFERENCE_PRECISION_HINT": "f32",
-    # Pinned or not makes no difference alone; pinned threads would share cores with another program's.
-    "ENABLE_CPU_PINNING": "NO",
+    # As our own threads are: without it two threads are up to 1.8 times as slow.
+    "ENABLE_CPU_PINNING": "YES",
 }
 
 

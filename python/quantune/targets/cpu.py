@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 CPUINFO = Path("/proc/cpuinfo")
+SIBLINGS = "/sys/devices/system/cpu/cpu{}/topology/thread_siblings_list"
 
 # The kernel's names of what matters to int8 and f32 arithmetic, x86-64 first, then 64-bit Arm.
 RELEVANT = (
@@ -58,4 +59,18 @@ def here() -> Cpu:
     """This machine's processor; without /proc/cpuinfo (not Linux) one with no optional features."""
     text = CPUINFO.read_text() if CPUINFO.exists() else ""
     architecture = {"AMD64": "x86_64", "arm64": "aarch64"}.get(platform.machine(), platform.machine())
-    return parse(text, architecture, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1)
+    return parse(text, architecture, len(_allowed()))
+
+
+@functools.cache
+def processors() -> tuple[int, ...]:
+    """The numbers of the processors that this process may use; second threads of a core come last."""
+    first: dict[str, int] = {}
+    for number in _allowed():
+        path = Path(SIBLINGS.format(number))
+        first.setdefault(path.read_text() if path.exists() else str(number), number)
+    return (*first.values(), *(number for number in _allowed() if number not in first.values()))
+
+
+def _allowed() -> list[int]:
+    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [0]
