@@ -15,9 +15,8 @@ from pathlib import Path
 import search_results
 from quantune.cli.progress import choose
 from quantune.errors import QuantuneError
-from quantune.search.choices import choices_of
 from quantune.search.packages import check_installed
-from quantune.search.replay import ablate, replay
+from quantune.search.replay import ablate, choose_options, replay
 from quantune.search.space import PAPER
 from quantune.search.trials import read_published
 
@@ -37,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         check_installed()
         measured = read_published(asked.trials)
-        choices = choices_of(PAPER, measured, progress)
+        choices = choose_options(PAPER, measured, progress)
         found = replay(PAPER, measured, choices, asked.seeds, progress)
         found["ablation"] = ablate(PAPER, measured, choices, asked.ablation_seeds, progress)
         for path in search_results.write(found, asked.output):

@@ -163,8 +163,11 @@ def test_the_replay_says_what_scripts_rely_on(
         for model in block["models"].values():
             goals = [model[f"median_trials_to_{goal}"] for goal in ("best", "within_0.1", "within_0.5")]
             assert goals == sorted(goals, reverse=True) and goals[-1] >= 1
-    (kept,) = (tmp_path / "cache" / "search").iterdir()
-    assert json.loads(kept.read_text())["net0"] == found["choices"]["net0"]
+    kept = sorted((tmp_path / "cache" / "search").iterdir())
+    assert {path.name.partition("-")[0] for path in kept} == {"fold", "runs"}
+    assert run(["tune", "--replay", str(path), "--seeds", "2", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == found
+    assert sorted((tmp_path / "cache" / "search").iterdir()) == kept  # nothing was done again
     found["ablation"] = replay.ablate(PAPER, measured, dict.fromkeys(measured, QUICK), 1, Silent())
     written = search_results.write(found, tmp_path / "results")
     page = written[1].read_text()

@@ -10,13 +10,13 @@ from quantune.cli.output import Output
 
 def replay(path: Path, seeds: int, output: Output) -> None:
     """Reads, replays, prints. Raises QuantuneError."""
-    from quantune.search.choices import choices_of
+    from quantune.search.replay import choose_options
     from quantune.search.replay import replay as replayed
     from quantune.search.space import PAPER
     from quantune.search.trials import read_published
 
     measured = read_published(path)
-    choices = choices_of(PAPER, measured, output.progress)
+    choices = choose_options(PAPER, measured, output.progress)
     found = replayed(PAPER, measured, choices, seeds, output.progress)
     _print(output, found)
     output.result(found)

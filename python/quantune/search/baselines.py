@@ -93,7 +93,8 @@ def plain_xgb(space: Space, measured: Measured, others: Sequence[Measured], seed
 def fixed_default(space: Space, measured: Measured, others: Sequence[Measured], seed: int) -> list[int]:
     """Asymmetric, KL, 1000 images; per channel, then per tensor; then at random."""
     wanted = [("8", "1000", granularity, "KL", "asymmetric") for granularity in ("channel", "tensor")]
-    return completed([measured.settings.index(setting) for setting in wanted], measured, seed)
+    known = [setting for setting in wanted if setting in measured.settings]
+    return completed([measured.settings.index(setting) for setting in known], measured, seed)
 
 
 def mean_drop(space: Space, measured: Measured, others: Sequence[Measured], seed: int) -> list[int]:

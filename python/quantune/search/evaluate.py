@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from quantune.backend.benchmark import cpu_info
+from quantune.backend.benchmark import benchmark, cpu_info
+from quantune.backend.contender import CompiledModule
 from quantune.backend.runner import HostRunner
 from quantune.data.dataset import Dataset, Sample
 from quantune.errors import QuantuneError
@@ -66,12 +67,11 @@ class Evaluator:
     latencies, the processor too.
     """
 
-    def __init__(self, data: Dataset, timed: bool) -> None:
-        """Raises QuantuneError for empty data."""
+    def __init__(self, reference: Job, data: Dataset, timed: bool) -> None:
+        """reference: whose fp32 variant all plans are compared with. Raises QuantuneError for empty data."""
         if not len(data):
             raise QuantuneError(f"there is nothing to evaluate: {data.description} is empty")
-        self.data, self.timed = data, timed
-        self._classes: dict[Path, np.ndarray[Any, Any]] = {}
+        self.reference, self.data, self.timed = reference, data, timed
 
     def __call__(self, job: Job, plan: Plan) -> Metrics:
         """Compiles and runs what `plan` says, unless that is known. Raises QuantuneError."""
@@ -96,13 +96,12 @@ class Evaluator:
         return key_of("metrics", graph, content, job.target, job.kernels, self.data.fingerprint, cpu)
 
     def _measure(self, job: Job, plan: Plan, variant: str) -> Metrics:
+        exact = self._exact
         started = time.monotonic()
-        job.build("fp32", None)
-        exact = self._predictions(job.variant_path("fp32"))
         built = job.build(variant, plan)
         try:
             found = self._predict(built.path)
-            latencies = self._latencies(job, variant) if self.timed else (None, None)
+            latencies = self._latencies(job, built.path) if self.timed else (None, None)
         finally:
             # hundreds of trials would fill the disk; their figures stay
             for file in (built.path, built.path.with_suffix(".json")):
@@ -122,11 +121,10 @@ class Evaluator:
     def _samples(self) -> list[Sample]:
         return list(self.data)
 
-    def _predictions(self, path: Path) -> np.ndarray[Any, Any]:
-        """Of a module that all trials are compared with: run once."""
-        if path not in self._classes:
-            self._classes[path] = self._predict(path)
-        return self._classes[path]
+    @cached_property
+    def _exact(self) -> np.ndarray[Any, Any]:
+        """fp32's class of every image, i64 [images]."""
+        return self._predict(self.reference.build("fp32", None).path)
 
     def _predict(self, path: Path) -> np.ndarray[Any, Any]:
         """The class of every image, i64 [images]."""
@@ -138,10 +136,16 @@ class Evaluator:
             return None
         return _percent(classes == np.array([sample.label for sample in self._samples]))
 
-    def _latencies(self, job: Job, variant: str) -> tuple[float, float]:
-        rows = job.benchmark([variant], iree=(), rounds=ROUNDS)["rows"]
-        by_variant = {row["variant"]: float(row["latency_ms"]) for row in rows}
-        return by_variant[variant], by_variant["fp32"]
+    def _latencies(self, job: Job, path: Path) -> tuple[float, float]:
+        """Milliseconds of the module and of fp32, on one thread, taken in turns."""
+        files = {"trial": path, "fp32": self.reference.variant_path("fp32")}
+        image = [job.example()]
+        modules = [
+            CompiledModule(job.model.name, "quantune", name, file, image, job.target.name)
+            for name, file in files.items()
+        ]
+        rows = {row.variant: row.latency_ms for row in benchmark(modules, rounds=ROUNDS)}
+        return rows["trial"], rows["fp32"]
 
 
 def _percent(hits: np.ndarray[Any, Any]) -> float:

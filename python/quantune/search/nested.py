@@ -42,9 +42,7 @@ def tuned(surrogate: Surrogate, measured: Measured) -> list[int]:
     prior = Prior(space, surrogate.others, space.codes(measured.settings), surrogate.options.scales)
     tried: list[int] = []
     while not tried or measured.scores[tried[-1]] < measured.best:
-        scores = surrogate.score_from(
-            prior, measured.traits, np.array(tried, np.int64), measured.scores[tried]
-        )
+        scores = surrogate.score(prior, measured.traits, np.array(tried, np.int64), measured.scores[tried])
         scores[tried] = -np.inf
         tried.append(int(scores.argmax()))
     return tried

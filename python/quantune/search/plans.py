@@ -51,8 +51,14 @@ class Planner:
 
     def __call__(self, setting: Mapping[str, str]) -> tuple[Job, Plan]:
         """Raises QuantuneError where the setting cannot be planned."""
+        job = self.job(setting)
+        plan = job.plan("v2" if setting["mixed"] == "v2" else "uniform-int8")
+        return job, spared(plan, self.model.graph) if setting["mixed"] == "first-last-float" else plan
+
+    def job(self, setting: Mapping[str, str]) -> Job:
+        """What calibrates and compiles the setting."""
         images = setting["calibration_images"]
-        job = Job(
+        return Job(
             self.model,
             self.target,
             self.folder / f"images-{images}",
@@ -62,8 +68,6 @@ class Planner:
             self.kernels,
             self.costs,
         )
-        plan = job.plan("v2" if setting["mixed"] == "v2" else "uniform-int8")
-        return job, spared(plan, self.model.graph) if setting["mixed"] == "first-last-float" else plan
 
 
 def spared(plan: Plan, graph: Graph) -> Plan:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import concurrent.futures
 import itertools
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, TypeVar
 
@@ -14,6 +14,7 @@ import numpy as np
 from quantune.progress import Progress, track
 from quantune.search import baselines
 from quantune.search.features import Array
+from quantune.search.kept import facts, kept
 from quantune.search.nested import MENU, choose, costs, folds, trials_to, tuned
 from quantune.search.space import Space
 from quantune.search.surrogate import Options, Surrogate
@@ -38,7 +39,7 @@ BASELINES: dict[str, baselines.Order] = {
 }
 ABLATIONS: dict[str, tuple[str, ...]] = {
     "without the trials so far": ("settings", "graph", "prior"),
-    "without other networks' utilities": ("settings", "graph", "context"),
+    "without the prior": ("settings", "graph", "context"),
     "settings and graph alone": ("settings", "graph"),
     "settings alone": ("settings",),
 }
@@ -50,7 +51,7 @@ class Run:
     """One search: the trials to each of GAPS, and what the best of 1, 2, … CURVE trials lacks, in points."""
 
     trials: tuple[int, ...]
-    gaps: Array
+    gaps: list[float]
 
 
 def replay(
@@ -110,18 +111,7 @@ def ablate(
 def choose_options(space: Space, measured: Mapping[str, Measured], progress: Progress) -> dict[str, Options]:
     """What nested validation gives each network, which its own trials have no part in."""
     pairs = folds(list(measured))
-    jobs = [
-        (
-            costs,
-            (
-                space,
-                [m for name, m in measured.items() if name not in pair],
-                [measured[x] for x in pair],
-                INNER_SEEDS,
-            ),
-        )
-        for pair in pairs
-    ]
+    jobs = [(_costs, (space, measured, pair, INNER_SEEDS)) for pair in pairs]
     tables = _parallel(jobs, f"validating {len(MENU)} sets of options", progress)
     return choose(measured, dict(zip(pairs, tables, strict=True)))
 
@@ -145,14 +135,13 @@ def summary(measured: Mapping[str, Measured], runs: Mapping[str, Sequence[Run]])
                 f"p10_{key}": float(low),
                 f"p90_{key}": float(high),
             }
+    gaps = np.mean([run.gaps for own in runs.values() for run in own], axis=0)
     medians = [m["expected_random_trials_to_best"] / m["median_trials_to_best"] for m in models.values()]
     return {
         "geomean_speedup_over_expected_random": round(_geomean(speedups), 3),
         "geomean_speedup_of_medians": round(_geomean(medians), 3),
         "models_within_0.1_in_6_trials": sum(m["median_trials_to_within_0.1"] <= 6 for m in models.values()),
-        "mean_gap_after_trials": np.mean([r.gaps for own in runs.values() for r in own], axis=0)
-        .round(3)
-        .tolist(),
+        "mean_gap_after_trials": np.round(gaps, 3).tolist(),
         "models": models,
     }
 
@@ -163,31 +152,46 @@ def expected_random(measured: Measured) -> float:
     return (len(measured.scores) + 1) / (ties + 1)
 
 
+def _costs(space: Space, measured: Mapping[str, Measured], pair: tuple[str, ...], seeds: int) -> Array:
+    """`costs` of a fold; kept. Like `_runs`, at module level so that another process can do it."""
+    rest = [other for name, other in measured.items() if name not in pair]
+    judged = [measured[name] for name in pair]
+    made_from = (MENU, seeds, [facts(m) for m in rest], [facts(m) for m in judged])
+    return np.array(kept("fold", made_from, lambda: costs(space, rest, judged, seeds).tolist()))
+
+
 def _runs(
     space: Space,
     measured: Mapping[str, Measured],
     name: str,
     model: str,
     options: Options,
-    seeds: Iterable[int],
+    seeds: Sequence[int],
 ) -> list[Run]:
-    """One run a seed; at module level and of plain data, so that another process can do it."""
+    """One run a seed; kept."""
     others = [other for key, other in measured.items() if key != model]
-    found = []
-    for seed in seeds:
-        if name == OURS:
-            order = tuned(Surrogate(space, others, options, seed), measured[model])
-        else:
-            order = BASELINES[name](space, measured[model], others, seed)
-        found.append(run_of(order, measured[model]))
-    return found
+    own = measured[model]
+
+    def make() -> list[Any]:
+        found = []
+        for seed in seeds:
+            if name == OURS:
+                order = tuned(Surrogate(space, others, options, seed), own)
+            else:
+                order = BASELINES[name](space, own, others, seed)
+            found.append(asdict(run_of(order, own)))
+        return found
+
+    learns = (facts(own), [facts(other) for other in others])
+    made_from = (name, options if name == OURS else None, list(seeds), GAPS, CURVE, learns)
+    return [Run(tuple(raw["trials"]), raw["gaps"]) for raw in kept("runs", made_from, make)]
 
 
 def run_of(order: Sequence[int], measured: Measured) -> Run:
     """What came of trying the settings in this order, the best among them."""
     best_so_far = np.maximum.accumulate(measured.scores[list(order)])[:CURVE]
     gaps = np.pad(measured.best - best_so_far, (0, CURVE - len(best_so_far)))
-    return Run(tuple(trials_to(order, measured, gap) for gap in GAPS), gaps)
+    return Run(tuple(trials_to(order, measured, gap) for gap in GAPS), gaps.tolist())
 
 
 def _geomean(values: Sequence[float]) -> float:

@@ -91,7 +91,7 @@ class TransferSampler(optuna.samplers.BaseSampler):
             self._known = (weight, surrogate, prior)
         _, surrogate, prior = self._known
         tried = np.array(list(done), np.int64)
-        return surrogate.score_from(prior, self._traits, tried, np.array(list(done.values()), np.float64))
+        return surrogate.score(prior, self._traits, tried, np.array(list(done.values()), np.float64))
 
 
 def setting_of(trial: FrozenTrial, space: Space) -> Setting:

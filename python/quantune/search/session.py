@@ -58,9 +58,10 @@ class Session:
         cache = asked.folder / "cache"
         self.model = import_model(asked.model, asked.weights, asked.input_shape, cache, progress)
         self.data = self._load(asked.data, asked.images, "test")
-        self.evaluator = Evaluator(self.data, self.objective.timed)
-        self.planner = Planner(self.model, target, asked.folder / "tune", self._calibration, progress)
         self.space = own_space()
+        self.planner = Planner(self.model, target, asked.folder / "tune", self._calibration, progress)
+        reference = self.planner.job(self.space.describe(self.space.settings[0]))
+        self.evaluator = Evaluator(reference, self.data, self.objective.timed)
         self.traits = database.traits_of(self.model.graph)
         self._known = database.known()
         if asked.strategy == "xgb" and len(self.others(0.5)) < FEWEST:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantune.search.features import GROUPS, Array, Prior, Scales, rows
-from quantune.search.space import Setting, Space
+from quantune.search.space import Space
 from quantune.search.trials import Measured
 
 if TYPE_CHECKING:
@@ -65,20 +65,12 @@ class Surrogate:
         return other
 
     def score(
-        self, candidates: Sequence[Setting], traits: Mapping[str, float], tried: Sequence[int], scores: Array
-    ) -> Array:
-        """The acquisition of every candidate, f64 [candidates]: predicted utility, and credit for
-        uncertainty.
-
-        tried: indices of candidates whose `scores` are known.
-        """
-        prior = Prior(self.space, self.others, self.space.codes(candidates), self.options.scales)
-        return self.score_from(prior, traits, np.array(tried, np.int64), scores)
-
-    def score_from(
         self, prior: Prior, traits: Mapping[str, float], tried: NDArray[np.int64], scores: Array
     ) -> Array:
-        """The same with a prior that was made before."""
+        """The acquisition of the prior's candidates, f64 [candidates]: utility, and credit for uncertainty.
+
+        traits: of the network at hand. tried: indices of candidates. scores: theirs, f64 [tried], in points.
+        """
         import xgboost
 
         data = xgboost.DMatrix(
