@@ -20,7 +20,7 @@ from quantune.search.surrogate import Options, Surrogate
 from quantune.search.trials import Measured, read_published
 from trials import made, made_all, write_published
 
-QUICK = Options(rounds=10, members=2)
+QUICK = Options(rounds=5, members=1)
 MENU = (QUICK, replace(QUICK, boldness=1.0), replace(QUICK, groups=("settings",), residual=False))
 
 
@@ -62,9 +62,9 @@ def test_other_tables_are_refused(tmp_path: Path, old: str, new: str, message: s
         read_published(path)
 
 
-def test_two_networks_are_too_few(tmp_path: Path) -> None:
-    with pytest.raises(QuantuneError, match="at least 3"):
-        write_published(tmp_path / "trials.csv", count=2)
+def test_three_networks_are_too_few(tmp_path: Path) -> None:
+    with pytest.raises(QuantuneError, match="at least 4"):
+        write_published(tmp_path / "trials.csv", count=3)
 
 
 def test_a_setting_that_nobody_tried_is_told_by_its_neighbours() -> None:

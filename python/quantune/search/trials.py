@@ -15,6 +15,8 @@ from quantune.search.space import PAPER, Setting, Space
 
 TRAITS = ("nodes", "conv", "batch_norm", "activation", "skip", "depthwise", "pointwise", "size_mb")
 """What is known of a network's graph before any trial: counts of operations, and megabytes."""
+FEWEST = 4
+"""Networks: nested validation leaves two out, and of the rest one teaches what the others say about it."""
 
 
 @dataclass(frozen=True)
@@ -53,8 +55,10 @@ def read_published(path: Path) -> dict[str, Measured]:
             f"{path} is not a table of trials ({error!r}); its columns are model, {', '.join(PAPER.names)}, "
             f"top1, {', '.join(TRAITS)}"
         ) from None
-    if len(measured) < 3:
-        raise QuantuneError(f"{path} has trials of {len(measured)} networks; transfer needs at least 3")
+    if len(measured) < FEWEST:
+        raise QuantuneError(
+            f"{path} has trials of {len(measured)} networks; a replay needs at least {FEWEST}"
+        )
     return measured
 
 
