@@ -18,7 +18,7 @@ from quantune.errors import QuantuneError
 from quantune.files import cache_folder, read_json, write_json
 from quantune.job import Job
 from quantune.job.cache import key_of
-from quantune.plan.schema import Plan
+from quantune.plan.schema import Plan, decisions
 
 ROUNDS = 20
 """Turns in which a module and fp32 are timed."""
@@ -85,15 +85,9 @@ class Evaluator:
         return found
 
     def _key(self, job: Job, plan: Plan) -> str:
-        said = plan.to_json()
-        layers = [
-            (name, layer["precision"], layer["output"], layer["weight_bits"], layer["weight_scales"])
-            for name, layer in said["layers"].items()
-        ]
-        content = (said["inputs"], layers, said.get("settings"))
-        cpu = cpu_info() if self.timed else None
-        graph = job.model.graph.fingerprint
-        return key_of("metrics", graph, content, job.target, job.kernels, self.data.fingerprint, cpu)
+        network, calibration = job.model.graph.fingerprint, job.calibration.fingerprint
+        said = (network, decisions(plan), plan.settings, calibration, job.target, job.kernels)
+        return key_of("metrics", *said, self.data.fingerprint, cpu_info() if self.timed else None)
 
     def _measure(self, job: Job, plan: Plan, variant: str) -> Metrics:
         exact = self._exact
