@@ -20,7 +20,7 @@ from quantune.search import database, nested
 from quantune.search.evaluate import Metrics
 from quantune.search.objectives import Objective
 from quantune.search.sampler import REASON
-from quantune.search.space import PAPER
+from quantune.search.space import PAPER, Factor, Space
 from quantune.search.surrogate import Options, Surrogate
 from quantune.search.tuning import STRATEGIES, finished, metrics_of, open_study, run
 from trials import made
@@ -154,6 +154,9 @@ def test_the_database_grows_with_use(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert len(found["a"].trials) == 9 and len(found["b"].trials) == 5
     measured = found["a"].measured(PAPER, Objective("accuracy"), 0.5)
     assert measured is not None and len(measured.settings) == 9
+    wider = Space((*PAPER.factors, Factor("bias_correction", ("off", "on"))), ())
+    measured = found["a"].measured(wider, Objective("accuracy"), 0.5)
+    assert measured is not None and {setting[-1] for setting in measured.settings} == {"off"}
     assert record("c", 3).measured(PAPER, Objective("accuracy"), 0.5) is None  # too few
     shipped.write_text("[]")
     with pytest.raises(QuantuneError, match="no database"):

@@ -49,14 +49,16 @@ class Record:
         return {**asdict(self), "trials": trials}
 
     def measured(self, space: Space, objective: Objective, weight: float) -> Measured | None:
-        """The trials that fit the space and have what the objective needs; None if they are too few."""
-        kept = []
-        levels = {factor.name: factor.levels for factor in space.factors}
-        for setting, metrics in self.trials:
-            fits = all(setting.get(name) in known for name, known in levels.items())
+        """The trials that fit the space and have what the objective needs; None if they are too few.
+
+        A factor that came into the space later had its first level then.
+        """
+        found = {}
+        for trial, metrics in self.trials:
+            setting = tuple(trial.get(factor.name, factor.levels[0]) for factor in space.factors)
+            fits = all(level in factor.levels for level, factor in zip(setting, space.factors, strict=True))
             if fits and not (objective.timed and metrics.relative_latency is None):
-                kept.append((tuple(setting[name] for name in space.names), objective.score(metrics, weight)))
-        found = dict(kept)
+                found[setting] = objective.score(metrics, weight)
         if len(found) < FEWEST:
             return None
         return Measured(self.model, self.traits, tuple(found), np.array(list(found.values()), np.float64))
