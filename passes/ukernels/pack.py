@@ -131,8 +131,9 @@ def pack_conv(
     out_size = 4 if epilogue.output is None else 1
     where = placement or geometry.dense(out_size, 4 if residual_f32 else 1)
     lines = pack_amx.lines(geometry, parts, where.input, group_tiles(geometry)) if isa == "amx" else None
-    # Unpacking costs no speed once a workgroup; AMX unpacks as it goes, and gains where that is once.
-    four_bits = fits_nibbles(weight) and (lines is None or lines.reads_once)
+    # Unpacking costs no speed once a workgroup. AMX unpacks as it goes, for every few strips of pixels:
+    # whoever asks for 4 bits has chosen bytes over some time.
+    four_bits = fits_nibbles(weight)
     unbiased = pack_weights(weight, geometry, parts)
     at_once = block_segments(parts) if four_bits else len(parts.places)
     blocks_of_panel = -(-len(parts.places) // at_once)

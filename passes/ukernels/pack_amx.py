@@ -36,11 +36,6 @@ class Lines:
         """Tiles of one line."""
         return -(-self.length // ROWS)
 
-    @property
-    def reads_once(self) -> bool:
-        """Whether all pixels are done at once: weights are then read once, as they come from memory."""
-        return self.count * self.tiles <= STRIPS
-
     def cost(self, column_tiles: int) -> float:
         return self.count * self.tiles * (1 + COPY_COST * self.copied / column_tiles)
 

@@ -104,20 +104,19 @@ def modelled(work: Work, precision: str, model: CostModel) -> Price:
     if not work.weights:
         return Price(model.microseconds((work.read + work.written) / element), 0)
     rate = model.depthwise[is_float] if work.kind == "depthwise_conv2d" else model.rate(precision)
-    size = round(work.weights * _bytes_each(work, precision, model))
+    size = round(work.weights * _bytes_each(work, precision))
     cycles = max(work.macs / rate, size / model.bytes) + work.written / element
     return Price(model.microseconds(cycles), size + SCALE_BYTES * work.channels)
 
 
-def _bytes_each(work: Work, precision: str, model: CostModel) -> float:
+def _bytes_each(work: Work, precision: str) -> float:
     """Of a weight as it is stored; all kernels but depthwise convolutions' fill up tiles of columns."""
     if work.kind == "depthwise_conv2d":
         return 4 if precision == "f32" else 1
     filled = -(-work.channels // TILE) * TILE / work.channels
     if precision == "f32":
         return 4 * filled
-    pixels = work.written // work.channels
-    return filled / 2 if int(precision[1]) <= 4 and pixels <= model.nibble_pixels else filled
+    return filled / 2 if int(precision[1]) <= 4 else filled
 
 
 def boundary(model: CostModel, kind: str) -> Line:

@@ -6,7 +6,6 @@ are modelled from issue bounds; docs/costs.md says how.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -28,8 +27,6 @@ class CostModel:
         bytes: weights a cycle from beyond the second-level cache.
         boundary: elements a cycle through a boundary of its own: quantize, dequantize.
         call: microseconds of a dispatch.
-        nibble_pixels: weights of at most 4 bits are stored in half a byte each where a layer has at most so
-            many output pixels.
     """
 
     gigahertz: float
@@ -39,7 +36,6 @@ class CostModel:
     bytes: float
     boundary: tuple[float, float]
     call: float
-    nibble_pixels: float = math.inf
 
     def microseconds(self, cycles: float) -> float:
         """Of a dispatch that computes for so long."""
@@ -69,11 +65,10 @@ AVX512_VNNI = CostModel(
     boundary=(0.8, 2.0),
     call=1.0,
 )
-# Tiles are unpacked as they are read: 4 bits are stored as such where all pixels are done at once.
+# Tiles of 4 bits are unpacked as they are read, again for every few strips of pixels.
 AMX = CostModel(
-    nibble_pixels=64,
     gigahertz=2.7,
-    macs={"w8a8": 250.0, "f32": 26.0},
+    macs={"w8a8": 250.0, "w4a8": 200.0, "f32": 26.0},
     depthwise=(12.0, 7.0),
     elements=(6.0, 4.0),
     bytes=8.0,

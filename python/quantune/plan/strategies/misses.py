@@ -22,7 +22,7 @@ def missed(program: Program, limits: Limits, goal: Goal, fp32: Mapping[Measure, 
             return QuantuneError(
                 f"no plan meets the budget {_stated(budget, limits, fp32)}: {LEAST[budget.kind]} has "
                 f"{_amount(budget.kind, found, fp32)} ({composition(program, found)}); "
-                f"{_advice(budget.kind)}"
+                f"{_advice(budget.kind, found)}"
             )
     return _together(program, limits, goal, fp32)
 
@@ -74,7 +74,11 @@ def _number(kind: Measure, value: float, fp32: Mapping[Measure, float]) -> str:
     return f"{value / 1e3:.3g} ms" if kind == "latency" else f"{value / 1e3:,.1f} kB"
 
 
-def _advice(kind: str) -> str:
+def _advice(kind: str, found: Solution) -> str:
     if kind == "latency":
         return "allow more, or choose a faster target or a smaller model"
-    return "allow more, or put fewer bits on --menu"
+    if kind == "bits":
+        return "allow more, or put fewer bits on --menu"
+    if any(precision in ("w4a8", "w3a8", "w2a8") for precision in found.assignment.values()):
+        return "allow more, or take a smaller model: no kernel stores weights in less than half a byte"
+    return "allow more, or let --menu have 4 bits: they take half the bytes of 8 to 5"
