@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from quantune.cli.main import run
+from quantune.cli.predicted import broken_budget
 from quantune.files import read_json
 
 NET = """
@@ -101,6 +102,23 @@ def test_a_permitted_drop_is_measured(place: Path, call: Call) -> None:
     assert any("no labels" in warning for warning in strict["warnings"])
     assert len(read_json(place / "job" / "cache" / "drops.json")) >= 2
     assert not list((place / "job" / "variants").glob("candidate-*.vmfb"))
+
+
+@pytest.mark.parametrize(
+    ("budget", "milliseconds", "warned"),
+    [
+        ("latency=0.5x", 5.2, False),
+        ("latency=0.5x", 5.6, True),
+        ("latency=2ms", 5.6, True),
+        ("size=1x", 50, False),
+    ],
+)
+def test_a_module_slower_than_its_budget(budget: str, milliseconds: float, warned: bool) -> None:
+    latencies = {"fp32": 10.0, "milp": milliseconds}
+    rows = [{"system": "quantune", "variant": v, "latency_ms": t} for v, t in latencies.items()]
+    metrics = {"benchmark": {"rows": rows}, "plan": {"budgets": [budget]}}
+    found = broken_budget(metrics, "milp")
+    assert (found is not None and budget in found) == warned
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from quantune.costs.calibrate import BOUNDARIES, calibrate, missing, shapes_of, 
 from quantune.costs.find import find_prices
 from quantune.costs.measure import measure
 from quantune.costs.module import Work, Written, write
-from quantune.costs.prices import prices
+from quantune.costs.prices import prices, work_of_shape
 from quantune.costs.shapes import Shape, parse_key, shape_of
 from quantune.costs.store import Cost, Store, open_store
 from quantune.plan.cost import MEASURED, MODELLED, modelled, work_of
@@ -95,13 +95,29 @@ def test_functions_do_the_work(tmp_path: Path) -> None:
         np.testing.assert_array_equal(ours, generated, err_msg=work.shape.key)
 
 
-def test_constants_are_what_ships() -> None:
-    shape = Shape("conv2d", (6, 6), 32, 32, (3, 3))
-    host = kernel_target(get("host"))
-    written = write([Work(shape, "w8a8"), Work(shape, "f32")], host)
-    integer, real = (function.constant_bytes for function in written.functions)
-    assert shape.weights <= integer < 1.5 * shape.weights
-    assert 4 * shape.weights <= real < 5 * shape.weights
+@pytest.mark.parametrize("target", ["host", "x86-64-avx2", "cortex-a72"])
+def test_constants_are_what_ships(target: str) -> None:
+    """4 bits in half a byte wherever there are kernels; the model knows the bytes to a fifth."""
+    chosen = get(target)
+    shapes = [
+        Shape("conv2d", (18, 18), 64, 64, (3, 3)),
+        Shape("conv2d", (7, 7), 256, 80),
+        Shape("linear", (1, 1), 512, 100),
+    ]
+    works = [Work(shape, name) for shape in shapes for name in ("w8a8", "w5a8", "w4a8", "f32")]
+    written = write(works, kernel_target(chosen))
+    size = {
+        (work.shape, work.precision): function.constant_bytes
+        for work, function in zip(works, written.functions, strict=True)
+    }
+    for shape in shapes:
+        assert shape.weights <= size[shape, "w8a8"] < 1.3 * shape.weights
+        assert size[shape, "w5a8"] >= shape.weights and size[shape, "f32"] >= 4 * shape.weights
+        if chosen.kernel_isas:
+            assert size[shape, "w4a8"] < 0.65 * size[shape, "w8a8"]
+            for name in ("w8a8", "w4a8", "f32"):
+                model = modelled(work_of_shape(shape), name, chosen.cost_model)
+                assert model.bytes == pytest.approx(size[shape, name], rel=0.2)
 
 
 def test_more_work_takes_longer() -> None:

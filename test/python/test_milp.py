@@ -94,6 +94,7 @@ def test_as_good_as_the_best_of_all_plans(
     assert found.totals[AFTER[objective][0]] <= min(t[AFTER[objective][0]] for t in equal) * (1 + 1e-5)
 
 
+@settings(max_examples=30, deadline=None)
 @given(programs())
 def test_the_prices_of_boundaries_are_those_of_their_definition(program: Program) -> None:
     """Also for the rows of the program: its best completion of an assignment costs what the plan costs."""

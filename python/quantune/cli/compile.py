@@ -108,8 +108,10 @@ def command(
         _measure(job, found)
         found["commands"] = _commands(asked, folder, limits, plan, variants, compare)
         found = jobs.write_metrics(folder, found)
-    _print(output, job, found, variant)
     _warn_of_drop(output, found, variant)
+    if (slow := predicted.broken_budget(found, variant)) is not None:
+        output.warn(slow)
+    _print(output, job, found, variant)
 
 
 def _settings_of(plan: Path) -> Settings:

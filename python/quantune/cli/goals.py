@@ -91,7 +91,8 @@ class Wanted:
         if self.data is not None:
             channels, height, width = job.model.input_shape[1:]
             found = load_dataset(
-                self.data, job.model.preprocessing, (channels, height, width), self.data_images
+                *(self.data, job.model.preprocessing, (channels, height, width), self.data_images),
+                require=True,
             )
         if found.is_random:
             output.warn(f"{found.description}: accuracy on noise says nothing about real images")

@@ -7,6 +7,9 @@ from typing import Any
 
 from quantune.report import text
 
+UNTIMED = 1.1
+"""A quick benchmark is no more exact than that."""
+
 
 def sentences(report: dict[str, Any], module_bytes: int | None = None) -> list[str]:
     """Of a plan's report; strategies that look at no prices have nothing to say.
@@ -14,6 +17,27 @@ def sentences(report: dict[str, Any], module_bytes: int | None = None) -> list[s
     module_bytes: of the file that was compiled from the plan, code included.
     """
     return list(_sentences(report, module_bytes))
+
+
+def broken_budget(metrics: dict[str, Any], variant: str) -> str | None:
+    """A sentence where the compiled module takes longer than its budget, by more than timing can tell."""
+    from quantune.plan.budget import parse_budget
+
+    rows = (metrics.get("benchmark") or {}).get("rows") or []
+    time = {row["variant"]: row["latency_ms"] for row in rows if row["system"] == "quantune"}
+    for text_of_budget in (metrics.get("plan") or {}).get("budgets") or []:
+        budget = parse_budget(text_of_budget)
+        if budget.kind != "latency" or not {"fp32", variant} <= time.keys():
+            continue
+        limit = budget.amount * time["fp32"] if budget.relative else budget.amount / 1e3
+        if time[variant] > UNTIMED * limit:
+            return (
+                f"the module took {text.milliseconds(time[variant])} (fp32 "
+                f"{text.milliseconds(time['fp32'])}), more than the budget {budget.text}: prices leave out "
+                "copies between layers, and the machine may be busy; measure with `quantune bench`, then ask "
+                "for less"
+            )
+    return None
 
 
 def _sentences(report: dict[str, Any], module_bytes: int | None) -> Iterator[str]:

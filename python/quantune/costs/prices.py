@@ -58,13 +58,14 @@ def _factors(store: Store | None, model: CostModel) -> dict[tuple[str, str], flo
     for key, costs in ({} if store is None else store.costs).items():
         shape = parse_key(key)
         for precision, cost in costs.items():
-            ratio = cost.microseconds / modelled(_work(shape), precision, model).microseconds
+            ratio = cost.microseconds / modelled(work_of_shape(shape), precision, model).microseconds
             for entry in ((shape.kind, precision), (shape.kind, "")):
                 ratios.setdefault(entry, []).append(ratio)
     return {entry: statistics.median(found) for entry, found in ratios.items()}
 
 
-def _work(shape: Shape) -> Work:
+def work_of_shape(shape: Shape) -> Work:
+    """What a layer of this shape has to do."""
     return Work(shape.kind, shape.macs, shape.weights, shape.filters, shape.input_elements, shape.elements)
 
 

@@ -25,7 +25,7 @@ from quantune.plan.solve import Limits, Solution, best
 from quantune.plan.strategies import fp32, uniform
 from quantune.plan.strategies.exact_reasons import explained, hopeless, remark
 from quantune.plan.strategies.misses import missed
-from quantune.plan.strategies.offers import Offers, offers_of
+from quantune.plan.strategies.offers import Offers, noise_factor, offers_of
 from quantune.plan.strategies.request import Request
 from quantune.plan.strategies.v2 import predicted_ms
 from quantune.sensitivity.metrics import decibels
@@ -101,8 +101,7 @@ def exact_of(request: Request) -> Exact:
     graph, prices = request.graph, request.prices
     contractions = {layer.name: offers_of(request, layer) for layer in graph.contractions}
     offers = {name: found for name, found in contractions.items() if found is not None}
-    total = sum(found.local for found in offers.values())
-    factor = request.sensitivity.output_nsr / total if total > 0 else 1.0
+    factor = noise_factor(request.sensitivity.output_nsr, offers.values())
     noise = {la.name: _stored_noise(request, la, offers, factor) for la in graph}
     choices = {la.name: _choices(request, la, offers.get(la.name), noise[la.name], factor) for la in graph}
     edges = {
