@@ -3,13 +3,16 @@
 Every network is trained for the same number of batches in every case: with fixed uniform bits, with the chain
 moving bits at the same average, with the chain but without the hardware's signal, and with the target's own
 menu. Accuracies are those of the compiled modules on test pictures; training, validation and calibration see
-training pictures only. Results are kept in build/amed/ and not repeated until the code changes.
+training pictures only. Results are kept in build/amed/ and not repeated while network and settings are the
+same, unless --again is given.
 """
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
+import functools
+import hashlib
 import sys
 import time
 from collections.abc import Sequence
@@ -30,7 +33,6 @@ from quantune.errors import QuantuneError
 from quantune.files import read_json, write_atomic, write_json
 from quantune.ingress.model import Model
 from quantune.job import Job
-from quantune.job.cache import key_of
 from quantune.job.folder import JobOptions, start_job
 from quantune.plan.budget import Goal, parse_budget
 from quantune.plan.schema import Plan
@@ -63,7 +65,7 @@ CASES = (
 )
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(eq=False)
 class Study:
     """One network: its job, the pictures, and what has been found so far, by case."""
 
@@ -73,22 +75,25 @@ class Study:
     test: tuple[np.ndarray, list[int]]
     settings: TrainingSettings
     folder: Path
+    again: bool
 
     def run(self, case: Case) -> dict[str, Any]:
         """The record of one case, from its file if nothing has changed since."""
         path = self.folder / f"{case.method.replace(' ', '-').replace(',', '')}-{case.average}.json"
         facts = (self.job.model.graph.fingerprint, self.job.target.name, self.settings, case)
-        key = key_of("amed", *facts, len(self.test[1]), len(self.training))
-        if path.exists() and (found := read_json(path)).get("key") == key:
+        key = hashlib.sha256(repr((*facts, len(self.test[1]), len(self.training))).encode()).hexdigest()[:24]
+        if path.exists() and not self.again and (found := read_json(path)).get("key") == key:
             return dict(found)
         began = time.monotonic()
         model, plan, report = self._made(case, path.with_suffix(""))
         record = {"model": self.name, **dataclasses.asdict(case), "seconds": time.monotonic() - began}
-        record |= self._measured(model, plan, path.with_suffix("")) | {"report": report, "key": key}
+        record |= {"float_accuracy": self._float_accuracy} | self._measured(model, plan, path.with_suffix(""))
+        record |= {"report": report, "key": key}
         write_json(path, record)
         return record
 
-    def float_accuracy(self) -> float:
+    @functools.cached_property
+    def _float_accuracy(self) -> float:
         return self._accuracy(HostRunner(self.job.build("fp32", None).path))
 
     def _made(self, case: Case, folder: Path) -> tuple[Model, Plan, dict[str, Any]]:
@@ -142,7 +147,7 @@ def opened(name: str, weights: Path | None, asked: argparse.Namespace) -> Study:
         MENU,
         **{key: getattr(asked, key) for key in ("epochs", "batch", "interval", "validation", "rate", "seed")},
     )
-    return Study(name, job, training, (test[0], test[1] or []), settings, folder)
+    return Study(name, job, training, (test[0], test[1] or []), settings, folder, asked.again)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -150,7 +155,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("models", nargs="*", help=f"of the zoo (default: {' '.join(MODELS)})")
-    parser.add_argument("--weights", type=Path, help="a folder of NAME.safetensors (default: the zoo's own)")
+    parser.add_argument(
+        "--weights", type=Path, help="a folder of NAME@32.safetensors (default: the zoo's own)"
+    )
     parser.add_argument("--target", default="x86-64-avx2", help="whose prices count (default: %(default)s)")
     parser.add_argument("--pictures", type=int, default=4000, help="to train on (default: %(default)s)")
     parser.add_argument(
@@ -164,6 +171,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--rate", type=float, default=TrainingSettings.rate, help="default: %(default)s")
     parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
+    parser.add_argument("--again", action="store_true", help="run even what was run before")
     parser.add_argument("--cases", help="only those whose method starts so, such as amed")
     parser.add_argument("-o", "--output", type=Path, default=amed_results.FOLDER, help="default: %(default)s")
     asked = parser.parse_args(arguments)
@@ -171,13 +179,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     failed = 0
     for name in asked.models or MODELS:
         try:
-            weights = asked.weights / f"{name}.safetensors" if asked.weights else None
+            weights = asked.weights / f"{name}@32.safetensors" if asked.weights else None
             study = opened(name, weights, asked)
-            accuracy = study.float_accuracy()
             for case in CASES:
                 if case.method.startswith(asked.cases or ""):
                     print(f"{name}: {case.method}, {case.average} bits", file=sys.stderr, flush=True)
-                    rows.append(study.run(case) | {"float_accuracy": accuracy})
+                    rows.append(study.run(case))
         except QuantuneError as error:
             print(f"error: {error}", file=sys.stderr, flush=True)
             failed = 1

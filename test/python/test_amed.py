@@ -1,97 +1,31 @@
-"""Training of bits: its grids are the numerics', its result compiles to the bit, a killed run goes on."""
+"""Parts of training of bits: grids and gradients, the network under training, budgets."""
 
 from __future__ import annotations
 
-import json
 import math
-from dataclasses import replace
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from amed_case import settings, small_job
 from quantune.amed.budget import Costs, costs_of, first_state, within
 from quantune.amed.lsq import quantize_kernel, quantize_value, untrained_steps
 from quantune.amed.network import QuantizedNetwork, shared_values
-from quantune.amed.plot import draw
 from quantune.amed.settings import TrainingSettings
-from quantune.amed.train import Trained, train_bits
-from quantune.backend.runner import HostRunner
-from quantune.data.sources import load_dataset
 from quantune.errors import QuantuneError
 from quantune.job import Job
-from quantune.job.folder import JobOptions, start_job
 from quantune.numerics import dequantize, quantize, quantize_weights
 from quantune.plan.boundaries import integer_values
 from quantune.plan.budget import parse_budget
 from quantune.plan.cost import Line, Price, Prices
-from quantune.plan.edit import load_plan
 from quantune.plan.schema import Quantization
-from quantune.progress import Silent
 from quantune.reference import execute
-
-NET = """
-import torch
-from torch import nn
-
-INPUT_SHAPE = (1, 8, 8)
-
-class Net(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.stem = nn.Sequential(nn.Conv2d(1, 8, 3, padding=1, bias=False), nn.BatchNorm2d(8), nn.ReLU())
-        deep = nn.Conv2d(8, 8, 3, padding=1, groups=8, bias=False)
-        self.deep = nn.Sequential(deep, nn.BatchNorm2d(8), nn.ReLU6())
-        self.point = nn.Sequential(nn.Conv2d(8, 8, 1), nn.BatchNorm2d(8))
-        self.side = nn.Conv2d(8, 4, 1)
-        self.fc = nn.Linear(12, 3)
-
-    def forward(self, x):
-        x = self.stem(x)
-        x = x + self.point(self.deep(x))
-        x = torch.cat([x, torch.relu(self.side(x))], 1)
-        return self.fc(torch.nn.functional.adaptive_avg_pool2d(x, 1).flatten(1))
-
-def make():
-    net = Net()
-    for part in net.modules():
-        if isinstance(part, nn.BatchNorm2d):
-            nn.init.uniform_(part.running_var, 0.5, 2.0)
-            nn.init.normal_(part.bias)
-    return net
-"""
-MENU = (2, 3, 4, 8)
 
 
 @pytest.fixture(scope="module")
 def job(tmp_path_factory: pytest.TempPathFactory) -> Job:
-    """A network of every kind of layer that training knows, and three kinds of pictures."""
-    folder = tmp_path_factory.mktemp("amed")
-    (folder / "net.py").write_text(NET)
-    generator = np.random.default_rng(0)
-    labels = generator.integers(0, 3, 96)
-    images = generator.normal(size=(96, 1, 8, 8)).astype(np.float32)
-    images += (labels - 1).reshape(-1, 1, 1, 1)  # brightness says the class
-    np.savez(folder / "data.npz", images=images, labels=labels)
-    asked = JobOptions(f"{folder / 'net.py'}:make", str(folder / "data.npz"), images=8, costs="modelled")
-    return start_job(asked, folder / "job", Silent())
-
-
-def settings(**changes: Any) -> TrainingSettings:
-    small = {"epochs": 6.0, "batch": 16, "interval": 4, "proposals": 3, "rate": 0.02}
-    return TrainingSettings(MENU, **(small | changes))
-
-
-def trained(job: Job, folder: Path, **changes: Any) -> Trained:
-    data = load_dataset(str(job.folder.parent / "data.npz"), None, (1, 8, 8))
-    return train_bits(job, data, parse_budget("bits=3"), settings(**changes), folder)
-
-
-@pytest.fixture(scope="module")
-def result(job: Job, tmp_path_factory: pytest.TempPathFactory) -> Trained:
-    return trained(job, tmp_path_factory.mktemp("trained"))
+    return small_job(tmp_path_factory.mktemp("amed"))
 
 
 @pytest.mark.parametrize("bits", [2, 3, 4, 8])
@@ -135,72 +69,6 @@ def test_untrained_network_computes_what_the_integers_do(job: Job) -> None:
     assert any(same) and same == [stored[value] == stored[concat.name] for value in concat.inputs]
 
 
-def test_result_compiles_to_the_bits_of_the_reference(job: Job, result: Trained, tmp_path: Path) -> None:
-    assert result.report["average_bits"] <= 3
-    graph = result.model.graph
-    result.plan.save(tmp_path / "plan.json")
-    plan = load_plan(tmp_path / "plan.json", graph)
-    compiled = Job(result.model, job.target, tmp_path, job.calibration).build("plan", plan)
-    runner = HostRunner(compiled.path)
-    for sample in job.calibration:
-        (got,) = runner.run([sample.image])
-        exact = execute(graph, plan, {"input": sample.image})[graph.outputs[0]]
-        np.testing.assert_array_equal(got, exact)
-
-
-def test_training_learns(job: Job, result: Trained) -> None:
-    """Bits from the menu, steps that moved, a much lower loss on pictures held out."""
-    records = result.report["trajectory"]
-    assert result.report["validation_loss"] < records[0]["loss"] - 0.1
-    assert {record["phase"] for record in records} == {"search", "final"}
-    assert all(set(record["bits"]) <= set(MENU) for record in records)
-    base = job.plan("uniform-int8")
-    moved = [n for n, choice in result.plan.layers.items() if choice.output != base.layers[n].output]
-    assert moved
-    assert draw(result.report).startswith("<svg")
-
-
-class _Killed(Exception):
-    pass
-
-
-class _Killer(Silent):
-    """Ends the run after so many steps."""
-
-    def __init__(self, steps: int) -> None:
-        self.left = steps
-
-    def advance(self, amount: int = 1) -> None:
-        self.left -= amount
-        if self.left == 0:
-            raise _Killed
-
-
-@pytest.mark.parametrize("steps", [2, 4])
-def test_killed_run_comes_to_the_same_result(job: Job, result: Trained, tmp_path: Path, steps: int) -> None:
-    job.progress = _Killer(steps)
-    try:
-        with pytest.raises(_Killed):
-            trained(job, tmp_path)
-    finally:
-        job.progress = Silent()
-    assert not (tmp_path / "weights.safetensors").exists()
-    again = trained(job, tmp_path)
-    assert json.dumps(again.report) == json.dumps(result.report)
-    assert again.plan == result.plan
-    assert again.weights.read_bytes() == result.weights.read_bytes()
-
-
-def test_other_settings_do_not_go_on_from_the_checkpoint(job: Job, result: Trained, tmp_path: Path) -> None:
-    cache = tmp_path / "cache"
-    cache.mkdir()
-    (cache / "amed.pt").write_bytes((result.weights.parent / "cache" / "amed.pt").read_bytes())
-    other = trained(job, tmp_path, seed=1)
-    assert other.report["trajectory"] != result.report["trajectory"]
-    (cache / "amed.pt").write_bytes(b"damaged")
-    assert trained(job, tmp_path, seed=1).report == other.report
-
-
 def costs(job: Job) -> Costs:
     """Where a narrow layer is fast, but the first costs the same in all widths."""
     names = [layer.name for layer in job.model.graph.contractions]
@@ -234,8 +102,8 @@ def test_budget_that_nothing_keeps_says_how_close_it_comes(job: Job) -> None:
 
 
 def test_settings_divide_the_batches() -> None:
-    found = replace(settings(), search=0.5)
-    assert found.steps(72) == (2, 4) or found.steps(72)[1] * found.interval == found.batches(72)
+    found = settings(epochs=6.0, batch=16, interval=4, search=0.5)
+    assert found.batches(72) == 28 and found.steps(72) == (4, 7)
     assert TrainingSettings((4,)).steps(1000)[0] == 0, "with one width there is nothing to search"
     assert found.temperature_at(0, 5) == found.temperature[0]
     assert found.temperature_at(4, 5) == pytest.approx(found.temperature[1])

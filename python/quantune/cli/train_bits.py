@@ -125,7 +125,8 @@ def command(
 
         from quantune.amed.train import train_bits
 
-        trained = train_bits(job, _labelled(job, data, pictures), limit, settings, folder, weights)
+        labelled = _labelled(job, data, pictures)
+        trained = train_bits(job, labelled, limit, settings, folder, weights)
         found = _compiled(job, trained, asked, folder, output)
     _print(output, job, trained, found, folder)
 
