@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -68,3 +69,14 @@ def read_json(path: Path) -> Any:
         raise QuantuneError(
             f"{path} is not valid JSON ({error}); delete it and rerun, or restore it"
         ) from error
+
+
+def link(source: Path, destination: Path) -> None:
+    """A hard link where the file system has them, else a copy; never a half-written file."""
+    temporary = destination.with_name(f".{destination.name}.new")
+    temporary.unlink(missing_ok=True)
+    try:
+        os.link(source, temporary)
+    except OSError:
+        shutil.copyfile(source, temporary)
+    temporary.replace(destination)

@@ -35,6 +35,7 @@ def command(
     observer: methods.Observer = None,
     granularity: methods.Granularity = None,
     scheme: methods.Scheme = None,
+    equalize: methods.Equalize = None,
     images: options.Images = options.IMAGES,
     input_shape: options.InputShape = None,
     as_json: options.Json = False,
@@ -48,7 +49,7 @@ def command(
     shape = options.parse_shape(input_shape)
     options.at_least_one(images, "--images")
     options.checked_target(target)
-    chosen = methods.settings(observer=observer, granularity=granularity, scheme=scheme)
+    chosen = methods.settings(observer=observer, granularity=granularity, scheme=scheme, equalize=equalize)
 
     from quantune.job.folder import JobOptions, made
 

@@ -50,6 +50,9 @@ def command(
     observer: methods.Observer = None,
     granularity: methods.Granularity = None,
     scheme: methods.Scheme = None,
+    equalize: methods.Equalize = None,
+    bias_correction: methods.BiasCorrection = None,
+    rounding: methods.Rounding = None,
     images: options.Images = options.IMAGES,
     costs: options.Costs = "measured",
     variants: options.Variants = None,
@@ -77,6 +80,9 @@ def command(
         "observer": observer,
         "granularity": granularity,
         "scheme": scheme,
+        "equalize": equalize,
+        "bias_correction": bias_correction,
+        "rounding": rounding,
     }
     settings = methods.settings(**given)
     with_kernels, priced = options.switched_on(kernels), options.checked_costs(costs)

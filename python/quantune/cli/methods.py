@@ -10,6 +10,8 @@ from quantune.cli.options import one_of
 from quantune.errors import QuantuneError
 from quantune.plan.settings import Settings, choices
 
+_SWITCHES = {"on": True, "off": False}
+
 Observer = Annotated[
     str | None,
     typer.Option(
@@ -37,13 +39,44 @@ Scheme = Annotated[
         show_default=False,
     ),
 ]
+Equalize = Annotated[
+    str | None,
+    typer.Option(
+        "--equalize",
+        metavar="on|off",
+        help="even out the channels' ranges across layers before calibration (default off)",
+        show_default=False,
+    ),
+]
+BiasCorrection = Annotated[
+    str | None,
+    typer.Option(
+        "--bias-correction",
+        metavar="on|off",
+        help="let biases take over the mean error of every layer (default off)",
+        show_default=False,
+    ),
+]
+Rounding = Annotated[
+    str | None,
+    typer.Option(
+        "--rounding",
+        metavar="NAME",
+        help="of weights: nearest (default), or learned from calibration images, seconds a layer",
+        show_default=False,
+    ),
+]
 
 
 def settings(**given: str | None) -> Settings:
     """What the options say, None being one that was not given; raises QuantuneError with near matches."""
     known, found = choices(), dict[str, Any]()
     for name, value in given.items():
-        if value is not None:
+        if value is None:
+            continue
+        if known[name] == (False, True):
+            found[name] = _SWITCHES[one_of(value, _SWITCHES, f"value of {_option(name)}")]
+        else:
             found[name] = one_of(value, known[name], name)
     return Settings(**found)
 
@@ -57,8 +90,9 @@ def refuse(because: str, **given: str | None) -> None:
 
 def words(chosen: Settings) -> dict[str, str]:
     """Option → its text, of what is not the default: the command line again."""
+    texts = {True: "on", False: "off"}
     return {
-        _option(name): getattr(chosen, name)
+        _option(name): texts.get(getattr(chosen, name), str(getattr(chosen, name)))
         for name, values in choices().items()
         if getattr(chosen, name) != values[0]
     }

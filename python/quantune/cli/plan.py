@@ -54,6 +54,9 @@ def command(
     observer: methods.Observer = None,
     granularity: methods.Granularity = None,
     scheme: methods.Scheme = None,
+    equalize: methods.Equalize = None,
+    bias_correction: methods.BiasCorrection = None,
+    rounding: methods.Rounding = None,
     images: options.Images = options.IMAGES,
     costs: options.Costs = "measured",
     input_shape: options.InputShape = None,
@@ -75,6 +78,9 @@ def command(
         "observer": observer,
         "granularity": granularity,
         "scheme": scheme,
+        "equalize": equalize,
+        "bias_correction": bias_correction,
+        "rounding": rounding,
     }
     settings = methods.settings(**given)
     if asks.strategy == "fp32":

@@ -32,7 +32,7 @@ class JobOptions:
     costs: how the planner's prices are found.
     input_shape: (C, H, W), or None for what the model says.
     variants: which of the compiled variants belong to the job. shipped: the one at the top of the folder.
-    fingerprint: of the model that they were compiled from.
+    fingerprint: of the model that was imported.
     """
 
     model: str
@@ -91,7 +91,7 @@ def save_job(job: Job, options: JobOptions, variants: Sequence[str], shipped: st
         weights=None if options.weights is None else str(Path(options.weights).resolve()),
         variants=tuple(variants),
         shipped=shipped,
-        fingerprint=job.model.graph.fingerprint,
+        fingerprint=job.imported.graph.fingerprint,
     )
     write_json(job.folder / "cache" / "job.json", {"schema": SCHEMA, **asdict(found)})
 

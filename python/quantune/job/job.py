@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -22,9 +20,9 @@ from quantune.calibration.statistics import Statistics
 from quantune.costs.find import CostSource, find_prices
 from quantune.data.dataset import Dataset
 from quantune.errors import QuantuneError
-from quantune.files import read_json, write_json
+from quantune.files import link, read_json, write_json
 from quantune.ingress.model import Model
-from quantune.job import modules
+from quantune.job import modules, repairs
 from quantune.job.cache import Cache, key_of
 from quantune.job.evaluate import evaluate
 from quantune.plan.budget import Goal
@@ -57,12 +55,14 @@ class Job:
         kernels: bool = True,
         costs: CostSource = "modelled",
     ) -> None:
-        self.model, self.target, self.folder = model, target, folder
+        self.imported, self.target, self.folder = model, target, folder
         self.calibration, self.settings = calibration, settings
         self.progress = progress or Silent()
         self.kernels, self.costs = kernels, costs
         self.cache = Cache(folder)
         self._scratch = folder / "cache"
+        # what is calibrated, planned for and quantized; fp32 stays what was imported
+        self.model = repairs.equalized(model, self.cache) if settings.equalize else model
         # measuring needs a machine that runs the module: the host's bits are every target's bits
         self._measure_on = target if target.runs_here else get("host")
 
@@ -142,29 +142,38 @@ class Job:
         """Compiles one variant to variants/<variant>.vmfb; plan None means fp32."""
         path = self.folder / "variants" / f"{variant}.vmfb"
         record, text = path.with_suffix(".json"), path.with_suffix(".mlir")
+        model = self.imported if plan is None else self.model
         decided = None if plan is None else decisions(plan)
-        key = key_of("build", self.model.graph.fingerprint, self.target, decided, self.kernels)
+        data = repairs.data_of(plan, self.calibration)
+        key = key_of("build", model.graph.fingerprint, self.target, decided, self.kernels, data)
         wanted = [path, record, *([text] if with_text else [])]
         if all(self.cache.fresh(item, key) for item in wanted):
             raw = read_json(record)
             return modules.Built(path=path, **raw)
-        self.progress.start(f"compiling {variant}")
-        try:
-            built = modules.build(
-                self.model, self.target, path, plan, text if with_text else None, self.kernels
-            )
-        finally:
-            self.progress.finish()
+        built = self._built(variant, model, plan, key, path, text if with_text else None)
         write_json(record, {k: v for k, v in dataclasses.asdict(built).items() if k != "path"})
         for item in wanted:
             self.cache.record(item, key)
         return built
 
+    def _built(
+        self, variant: str, model: Model, plan: Plan | None, key: str, path: Path, text: Path | None
+    ) -> modules.Built:
+        """Compiles, with the constants that the plan's methods find."""
+        found = repairs.find_repairs(variant, model, plan, key, self.calibration, self.cache, self.progress)
+        with repairs.mended(model, plan, found, self.cache) as (mended, pinned):
+            self.progress.start(f"compiling {variant}")
+            try:
+                built = modules.build(mended, self.target, path, pinned, text, self.kernels)
+            finally:
+                self.progress.finish()
+        return dataclasses.replace(built, reports={**built.reports, **found.report})
+
     def ship(self, variant: str, plan: Plan) -> None:
         """Puts the chosen variant at the top of the folder: model.vmfb, model.quantized.mlir, plan.json."""
         source = self.folder / "variants" / variant
-        _link(source.with_suffix(".vmfb"), self.folder / "model.vmfb")
-        _link(source.with_suffix(".mlir"), self.folder / "model.quantized.mlir")
+        link(source.with_suffix(".vmfb"), self.folder / "model.vmfb")
+        link(source.with_suffix(".mlir"), self.folder / "model.quantized.mlir")
         plan.save(self.folder / "plan.json")
 
     def evaluate(self, variants: Sequence[str], dataset: Dataset) -> dict[str, dict[str, Any]]:
@@ -235,14 +244,3 @@ class Job:
                 f"cannot {what} {self.target.name} modules on this machine; "
                 "run it there, or use --target host"
             )
-
-
-def _link(source: Path, destination: Path) -> None:
-    """A hard link where the file system has them, else a copy; never a half-written file."""
-    temporary = destination.with_name(f".{destination.name}.new")
-    temporary.unlink(missing_ok=True)
-    try:
-        os.link(source, temporary)
-    except OSError:
-        shutil.copyfile(source, temporary)
-    temporary.replace(destination)

@@ -30,7 +30,7 @@ def onnx_files(job: Job, options: JobOptions) -> dict[str, Path]:
     """
     folder = job.folder / "cache" / "onnx"
     paths = {variant: folder / f"{variant}.onnx" for variant in VARIANTS}
-    keys = {"fp32": _key(job.model.graph.fingerprint)}
+    keys = {"fp32": _key(job.imported.graph.fingerprint)}
     keys["int8"] = _key(keys["fp32"], job.calibration.fingerprint)
     stale = [variant for variant in VARIANTS if not job.cache.fresh(paths[variant], keys[variant])]
     for variant in stale:

@@ -103,7 +103,7 @@ def decisions(plan: Plan) -> object:
     layers = {
         name: (c.precision, c.output, c.weight_bits, c.weight_scales) for name, c in plan.layers.items()
     }
-    return plan.inputs, layers
+    return plan.inputs, layers, plan.settings.bias_correction, plan.settings.rounding
 
 
 def quantization_from_json(value: Any, where: str) -> Quantization | None:

@@ -12,6 +12,7 @@ from quantune.errors import PlanError
 Observer = Literal["mse", "min-max", "percentile", "entropy"]
 Granularity = Literal["channel", "tensor"]
 Scheme = Literal["asymmetric", "symmetric", "symmetric-unsigned", "power-of-two"]
+Rounding = Literal["nearest", "learned"]
 
 
 @dataclass(frozen=True)
@@ -27,11 +28,17 @@ class Settings:
         scheme: of activations. asymmetric: any zero point; symmetric: in the middle of the stored range;
             symmetric-unsigned: that where negative values occur, else 0; power-of-two: symmetric, and all
             scales, of weights too, are powers of two.
+        equalize: cross-layer equalization of the weights before calibration.
+        bias_correction: biases take over the mean error that quantization makes.
+        rounding: of weights: to the nearest, or as reconstruction of the layer's outputs has learned.
     """
 
     observer: Observer = "mse"
     granularity: Granularity = "channel"
     scheme: Scheme = "asymmetric"
+    equalize: bool = False
+    bias_correction: bool = False
+    rounding: Rounding = "nearest"
 
     def __post_init__(self) -> None:
         for name, known in choices().items():
@@ -39,11 +46,19 @@ class Settings:
                 listed = ", ".join(map(str, known))
                 raise PlanError(f"settings.{name}: {getattr(self, name)!r} is none of {listed}")
 
+    @property
+    def repairs(self) -> bool:
+        """Whether constants change once the plan is known."""
+        return self.bias_correction or self.rounding == "learned"
+
 
 def choices() -> dict[str, tuple[Any, ...]]:
     """Setting → all its values, the default first."""
     hints = typing.get_type_hints(Settings)
-    return {field.name: typing.get_args(hints[field.name]) for field in dataclasses.fields(Settings)}
+    return {
+        field.name: (False, True) if hints[field.name] is bool else typing.get_args(hints[field.name])
+        for field in dataclasses.fields(Settings)
+    }
 
 
 DEFAULT = Settings()

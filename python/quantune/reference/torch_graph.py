@@ -25,6 +25,10 @@ _TO_KERNEL = {"conv2d": (3, 2, 0, 1), "depthwise_conv2d": (2, 0, 1), "linear": (
 _FROM_KERNEL = {"conv2d": (2, 3, 1, 0), "depthwise_conv2d": (1, 2, 0), "linear": (1, 0)}
 
 
+def _same(name: str, tensor: Tensor) -> Tensor:
+    return tensor
+
+
 class TorchGraph(nn.Module):
     """Layers of a Graph with their constants as parameters, by the names of the layers.
 
@@ -72,13 +76,14 @@ class TorchGraph(nn.Module):
         values = {name: keep(name, _as_image(images))}
         for layer in self.graph:
             inputs = [values[value] for value in layer.inputs]
-            values[layer.name] = keep(layer.name, self._layer(layer, inputs, on_kernel or _same))
+            values[layer.name] = keep(layer.name, self.execute(layer, inputs, on_kernel or _same))
             for value in set(layer.inputs):
                 if self._last_reader[value] == layer.name and value not in self.graph.outputs:
                     del values[value]
         return [values[name] for name in self.graph.outputs]
 
-    def _layer(self, layer: Layer, inputs: list[Tensor], on_kernel: OnKernel) -> Tensor:
+    def execute(self, layer: Layer, inputs: list[Tensor], on_kernel: OnKernel = _same) -> Tensor:
+        """One layer alone; inputs as `forward` passes them on."""
         x = inputs[0]
         if layer.is_contraction:
             y = self._contraction(layer, x, on_kernel(layer.name, self.kernel(layer.name)))
@@ -122,10 +127,6 @@ def from_kernel(layer: Layer, kernel: Tensor) -> NDArray[np.float32]:
     array = kernel.detach().cpu().numpy()
     array = array[:, 0] if layer.kind == "depthwise_conv2d" else array
     return np.ascontiguousarray(array.transpose(_FROM_KERNEL[layer.kind]))
-
-
-def _same(name: str, tensor: Tensor) -> Tensor:
-    return tensor
 
 
 def _check(layer: Layer) -> None:
