@@ -198,6 +198,7 @@ def _print(output: Output, job: Job, found: dict[str, Any], variant: str) -> Non
         "target",
         "strategy",
         "settings",
+        "methods",
         "plan",
         "calibration",
         "variants",

@@ -23,6 +23,8 @@ from quantune.sensitivity.metrics import decibels
 from quantune.sensitivity.result import LayerSensitivity, Sensitivity
 
 SCHEMA = "quantune.metrics/1"
+METHODS = ("equalize", "rounding", "bias_correction")
+"""What changes constants, and reports that."""
 BINS = 64
 """Bins of the histograms in the report: what a chart a few hundred pixels wide can show."""
 
@@ -72,6 +74,7 @@ def assemble(
         "target": {"name": job.target.name, "cpu": job.target.cpu, "description": job.target.description},
         "strategy": plan.strategy,
         "settings": dataclasses.asdict(plan.settings),
+        "methods": {name: made for name, made in _reports(job, built).items() if name in METHODS},
         "plan": plan.report,
         "versions": versions(),
         "cpu": cpu_info(),
@@ -84,8 +87,13 @@ def assemble(
         },
         "variants": variants,
         "layers": [_layer(layer, plan, statistics, sensitivity) for layer in graph],
-        "passes": job.model.reports | built[max(built, key=lambda name: len(built[name].reports))].reports,
+        "passes": {name: made for name, made in _reports(job, built).items() if name not in METHODS},
     }
+
+
+def _reports(job: Job, built: dict[str, Built]) -> dict[str, Any]:
+    """What was done to the module and its constants, by pass or method."""
+    return job.model.reports | built[max(built, key=lambda name: len(built[name].reports))].reports
 
 
 def _layer(

@@ -25,7 +25,7 @@ from quantune.repair.repairs import Constants, Repairs, largest_change, repaired
 ROUNDS = 20
 SETTLED = 1e-3
 """Rounds end when no channel of any pair moves by more than that share."""
-BETWEEN = ("max_pool", "avg_pool")
+BETWEEN = ("max_pool", "avg_pool", "clamp")
 """Kinds that scale with their input channel by channel."""
 
 Pair = tuple[Layer, Layer]

@@ -1,7 +1,7 @@
 """What a contraction's weights are multiplied with: a sample of its input's windows, as matrices.
 
-A contraction is G independent products [P, K] x [K, F / G]: one for a convolution or linear layer, one for each
-group of a grouped convolution, one for each channel of a depthwise one.
+A contraction is G independent products [P, K] x [K, F / G]: one for a convolution or linear layer, one
+for each group of a grouped convolution, one for each channel of a depthwise one.
 """
 
 from __future__ import annotations

@@ -22,15 +22,15 @@ from torch import Tensor
 from quantune.graph.model import Layer
 from quantune.repair.patches import as_matrices, by_channel, from_matrices, sampled
 
-STEPS = 800
+STEPS = 300
 BATCH = 512
 PATCHES = 8192
 ELEMENTS = 1 << 25
 """Of all patches together: at most 128 MiB for each of the two networks."""
-LEARNING_RATE = 0.03
+LEARNING_RATE = 0.1
 WARM_UP = 0.2
 """Share of the steps without the second term."""
-STRENGTH = 0.3
+STRENGTH = 1.0
 BETAS = (20.0, 2.0)
 LOW, HIGH = -0.1, 1.1
 """The sigmoid is stretched to this and cut to [0, 1], so that 0 and 1 are reached."""

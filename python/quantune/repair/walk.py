@@ -164,10 +164,13 @@ def _with_bias(layer: Layer) -> Layer:
 
 
 def _images(graph: Graph, dataset: Dataset) -> Tensor:
-    """Calibration images [N, C, H, W], as many as memory and patience allow."""
+    """Calibration images, as many as memory and patience allow."""
     largest = max(4 * int(np.prod(layer.output_shape)) for layer in graph)
     chosen = dataset.limited(max(1, min(IMAGES, BYTES // largest)))
-    return torch.tensor(np.concatenate([sample.image for sample in chosen]))
+    images = torch.tensor(np.concatenate([sample.image for sample in chosen]))
+    return (
+        images.permute(0, 3, 1, 2) if images.dim() == 4 else images
+    )  # as TorchGraph sees what has four axes
 
 
 def _rounded(x: Tensor, quantization: Quantization) -> Tensor:
