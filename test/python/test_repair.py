@@ -178,7 +178,7 @@ def test_a_rewritten_module_is_the_repaired_graph(net: Model, tmp_path: Path) ->
     layers = {}
     for layer in net.graph.contractions:
         assert layer.weight is not None
-        bias = random.standard_normal(layer.weight.shape[-1]).astype(np.float32)
+        bias = np.asarray(random.standard_normal(layer.weight.shape[-1]), np.float32)
         layers[layer.name] = Constants(layer.weight * np.float32(0.5), bias)
     assert any(layer.bias is None for layer in net.graph.contractions)  # one of them is new
     repairs = Repairs(layers)
@@ -194,7 +194,7 @@ def test_repairs_survive_their_file(tmp_path: Path) -> None:
     repairs.save(tmp_path / "repairs.json")
     loaded = Repairs.load(tmp_path / "repairs.json")
     assert loaded.report == repairs.report and loaded.layers["a.b:c"].bias is None
-    np.testing.assert_array_equal(loaded.layers["d"].weight, weight)  # type: ignore[arg-type]
+    np.testing.assert_array_equal(loaded.layers["d"].weight, weight)
     (tmp_path / "repairs.npz").write_bytes(b"nothing")
     with pytest.raises(QuantuneError, match=r"repairs\.json or its \.npz is damaged"):
         Repairs.load(tmp_path / "repairs.json")
@@ -224,8 +224,9 @@ def test_learned_weights_lie_on_the_grid_and_beat_nearest(
     weight = random.standard_normal(WEIGHTS[kind]).astype(np.float32)
     layer = dataclasses.replace(SHAPES[kind], weight=weight, bias=np.full(weight.shape[-1], 0.3, np.float32))
     # nothing is clipped, and inputs depend on each other: independent ones leave rounding nothing to learn
-    scales = np.abs(weight).reshape(-1, weight.shape[-1]).max(axis=0).astype(np.float64) / (2 ** (bits - 1) - 1)
-    nearest = np.rint(weight / scales) * scales
+    largest = np.abs(weight).reshape(-1, weight.shape[-1]).max(axis=0)
+    scales = largest.astype(np.float64) / (2 ** (bits - 1) - 1)
+    nearest = np.asarray(np.rint(weight / scales) * scales, np.float32)
     mixed = random.standard_normal((6, 6)) * 0.3 + 1
     x = random.standard_normal((64, 6) if kind == "linear" else (64, 6, 6, 6)).astype(np.float32)
     x += random.standard_normal((64, *[1] * (x.ndim - 1))).astype(np.float32)
@@ -256,7 +257,7 @@ def test_learned_weights_lie_on_the_grid_and_beat_nearest(
         ]
         return float(np.square(np.array(found) - np.array(wanted)).mean())
 
-    assert loss(learned) < loss(nearest.astype(np.float32))
+    assert loss(learned) < loss(nearest)
 
 
 def nhwc(x: torch.Tensor) -> Array:

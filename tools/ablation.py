@@ -1,0 +1,181 @@
+"""Every method of post-training quantization switched on by itself, for docs/results/ablation.*
+
+Uniform plans of 8 and 4 weight bits for the trained 32x32 zoo, calibrated on training pictures. Every row is
+compiled by IREE and run on test pictures. Results are kept in build/ablation/ under all that they depend on,
+so an interrupted run goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import ablation_results
+from quantune.backend.runner import HostRunner
+from quantune.cli.output import Output
+from quantune.data.dataset import Dataset
+from quantune.data.sources import load_dataset
+from quantune.errors import QuantuneError
+from quantune.files import read_json, write_json
+from quantune.graph.model import Graph
+from quantune.job import Job
+from quantune.job.cache import key_of
+from quantune.job.folder import JobOptions, start_job
+from quantune.job.metrics import METHODS
+from quantune.plan.schema import Plan, decisions
+from quantune.plan.settings import DEFAULT, Settings
+from quantune.progress import Progress
+
+RUNS = Path("build/ablation")
+DATA = "fashion-mnist"
+MODELS = ("resnet18", "squeezenet", "mobilenet_v1", "mobilenet_v2")
+STRATEGIES = {8: "uniform-int8", 4: "uniform-w4"}
+IMAGES, CALIBRATION = 2000, 128
+Record = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One setting; `against`: the row that it differs from in this one method. bits: of the weights."""
+
+    name: str
+    settings: Settings = DEFAULT
+    against: str = "default"
+    bits: tuple[int, ...] = (8, 4)
+    clipped: bool = True
+
+
+TENSOR = Settings(granularity="tensor")
+ROWS = (
+    Row("default", against="weights not clipped"),
+    Row("observer min-max", Settings(observer="min-max")),
+    Row("observer percentile", Settings(observer="percentile")),
+    Row("observer entropy", Settings(observer="entropy")),
+    Row("weights not clipped", bits=(4,), clipped=False),
+    Row("symmetric", Settings(scheme="symmetric")),
+    Row("symmetric-unsigned", Settings(scheme="symmetric-unsigned"), "symmetric"),
+    Row("power-of-two", Settings(scheme="power-of-two"), "symmetric"),
+    Row("bias correction", Settings(bias_correction=True)),
+    Row("learned rounding", Settings(rounding="learned"), bits=(4,)),
+    Row(
+        "learned rounding, bias correction",
+        Settings(rounding="learned", bias_correction=True),
+        "learned rounding",
+        (4,),
+    ),
+    Row("equalized", Settings(equalize=True)),
+    Row("tensor", TENSOR),
+    Row("tensor, equalized", dataclasses.replace(TENSOR, equalize=True), "tensor"),
+    Row("tensor, bias correction", dataclasses.replace(TENSOR, bias_correction=True), "tensor"),
+)
+
+
+def measure(model: str, weights: Path | None, images: int, progress: Progress) -> list[Record]:
+    """The records of one network: fp32's, then every row's in every width that it has."""
+    path = None if weights is None else weights / f"{model}@32.safetensors"
+    if path is not None and not path.is_file():
+        raise QuantuneError(f"{path} is missing; train it with tools/train_zoo.py, or leave {model} out")
+    options = JobOptions(
+        f"zoo:{model}@32", DATA, None if path is None else str(path), images=CALIBRATION, costs="modelled"
+    )
+    plain = start_job(options, RUNS / model, progress)
+    channels, height, width = plain.model.input_shape[1:]
+    test = load_dataset(DATA, plain.model.preprocessing, (channels, height, width), images, split="test")
+    plain.build("fp32", None)
+    records = [_record(plain, "fp32", 32, None, test, None)]
+    for row in ROWS:
+        for bits in row.bits:
+            print(f"{model}: {row.name}, {bits} bits", file=sys.stderr, flush=True)
+            try:
+                job = _job(plain, row.settings)
+                plan = job.plan(STRATEGIES[bits])
+                plan = plan if row.clipped else _unclipped(plan, job.model.graph)
+                records.append(_record(job, row.name, bits, plan, test, row.against))
+            except QuantuneError as error:  # no chain to equalize, say: the table shows a gap
+                print(f"left out: {error}", file=sys.stderr, flush=True)
+    return [record | {"model": model} for record in records]
+
+
+def _job(plain: Job, settings: Settings) -> Job:
+    """Equalized weights have statistics of their own, and so a folder."""
+    folder = plain.folder / "equalized" if settings.equalize else plain.folder
+    return Job(plain.imported, plain.target, folder, plain.calibration, settings, plain.progress)
+
+
+def _unclipped(plan: Plan, graph: Graph) -> Plan:
+    """Scales that cover the largest weight of each channel."""
+    layers = dict(plan.layers)
+    for layer in graph.contractions:
+        bits, weight = layers[layer.name].weight_bits, layer.weight
+        if bits is None or weight is None:
+            continue
+        largest = np.abs(weight).max(axis=tuple(range(weight.ndim - 1))).astype(np.float64)
+        scales = np.where(largest > 0, largest / ((1 << (bits - 1)) - 1), 1.0)
+        layers[layer.name] = dataclasses.replace(layers[layer.name], weight_scales=tuple(scales.tolist()))
+    return dataclasses.replace(plan, layers=layers)
+
+
+def _record(job: Job, name: str, bits: int, plan: Plan | None, test: Dataset, against: str | None) -> Record:
+    """Compiles and runs, unless that has been done."""
+    decided = None if plan is None else decisions(plan)
+    data = (test.fingerprint, job.calibration.fingerprint)
+    key = key_of("ablation", job.model.graph.fingerprint, decided, data)
+    path = job.folder / "records" / f"{name.replace(', ', '-').replace(' ', '-')}-{bits}.json"
+    if path.exists():
+        kept: Record = read_json(path)
+        if kept.get("key") == key:
+            return kept
+    variant = "fp32" if plan is None else "tried"
+    built = job.build(variant, plan)
+    runner = HostRunner(built.path)
+    hits = sum(int(np.argmax(runner.run([sample.image])[0])) == sample.label for sample in test)
+    found = {"key": key, "method": name, "bits": bits, "against": against, "images": len(test)}
+    found |= {"top1": hits / len(test), "did": _did(job, built.reports)}
+    write_json(path, found)
+    return found
+
+
+def _did(job: Job, reports: Record) -> Record:
+    """Seconds and sizes of changes, without the lists of layers."""
+    made = {name: report for name, report in (job.model.reports | reports).items() if name in METHODS}
+    return {
+        method: {key: value for key, value in report.items() if not isinstance(value, dict | list)}
+        for method, report in made.items()
+    }
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("models", nargs="*", help=f"of the zoo (default: {' '.join(MODELS)})")
+    parser.add_argument("--weights", type=Path, help="a folder of NAME@32.safetensors (default: the zoo's)")
+    parser.add_argument("--images", type=int, default=IMAGES, help="of the test set; default: %(default)s")
+    parser.add_argument("-o", "--output", type=Path, default=ablation_results.FOLDER)
+    asked = parser.parse_args(arguments)
+    progress, records, failed = Output(False).progress, list[Record](), 0
+    for model in asked.models or MODELS:
+        try:
+            records += measure(model, asked.weights, asked.images, progress)
+        except QuantuneError as error:
+            print(f"error: {model} was not measured: {error}", file=sys.stderr, flush=True)
+            failed = 1
+        if records:
+            paths = ablation_results.write(records, CALIBRATION, asked.output)
+    if records:
+        print(f"Written: {', '.join(map(str, paths))}")
+    return failed
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)
