@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -90,7 +91,7 @@ def _spread(exact: Exact, axis: Axis, limits: Limits, count: int, progress: Prog
 
 def _middle(exact: Exact, axis: Axis, limits: Limits, left: Solution, right: Solution) -> Solution | None:
     """The quietest of a price halfway; where that half is empty, the cheapest of noise halfway."""
-    price = (left.totals[axis] + right.totals[axis]) / 2
+    price = math.sqrt(left.totals[axis] * right.totals[axis])
     found = best(exact.program, "noise", {**limits, axis: min(price, limits.get(axis, price))})
     if found is not None and found.totals[axis] > left.totals[axis] * (1 + 1e-9):
         return found
@@ -109,16 +110,20 @@ def _distinct(found: Sequence[Solution], axis: Axis) -> list[Solution]:
 
 
 def _wide(left: Solution, right: Solution, found: Sequence[Solution], axis: Axis) -> bool:
-    width = found[-1].totals[axis] - found[0].totals[axis]
-    return right.totals[axis] - left.totals[axis] > LEAST_STEP * width
+    return _ratio(left, right, axis) > LEAST_STEP * _ratio(found[0], found[-1], axis)
 
 
 def _gap(left: Solution, right: Solution, found: Sequence[Solution], axis: Axis) -> float:
     """How far apart two neighbours are, as a share of the frontier's width and height."""
-    width = found[-1].totals[axis] - found[0].totals[axis]
+    width = _ratio(found[0], found[-1], axis)
     height = _level(found[-1]) - _level(found[0])
-    across = (right.totals[axis] - left.totals[axis]) / (width or 1.0)
+    across = _ratio(left, right, axis) / (width or 1.0)
     return float(across + (_level(right) - _level(left)) / (height or 1.0))
+
+
+def _ratio(left: Solution, right: Solution, axis: Axis) -> float:
+    """Of prices, as a logarithm: twice as fast is as far from fast as from slow."""
+    return math.log(right.totals[axis] / left.totals[axis]) if left.totals[axis] > 0 else 1.0
 
 
 def _level(solution: Solution) -> float:
