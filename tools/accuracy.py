@@ -58,17 +58,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     found = _Found()
     progress = Output(False).progress
     for number, model in enumerate(models, 1):
+        where = f"{number}/{len(models)}"
         with found.attempt(model):
             case = _case(model, asked, progress)
-            part = wanted if "table" in parts else []
-            records, failed = measured(case, part, f"{number}/{len(models)}")
+            records, failed = measured(case, wanted if "table" in parts else [], where)
             found.records += records
             found.failures += failed
-        if "mixed" in parts:
-            for target in accuracy_mixed.targets_here():
-                print(f"[{number}/{len(models)}] {model} for speed on {target}", file=sys.stderr, flush=True)
-                with found.attempt(f"{model} for speed on {target}"):
-                    found.mixed += accuracy_mixed.measure(_case(model, asked, progress, target), asked.again)
+            for target in accuracy_mixed.targets_here() if "mixed" in parts else []:
+                print(f"[{where}] {model} for speed on {target}", file=sys.stderr, flush=True)
+                found.mixed.append(accuracy_mixed.measure(case, target))
         found.write(asked)  # after every network, so that an interrupted run leaves what it has
     if "photos" in parts:
         with found.attempt("efficientnet_lite0"):
@@ -99,8 +97,7 @@ class _Found:
     def write(self, asked: argparse.Namespace) -> list[Path]:
         if not self.records:
             return []
-        mixed = accuracy_mixed.best(self.mixed)
-        return accuracy_results.write(self.records, asked.calibration, asked.output, mixed, self.photos)
+        return accuracy_results.write(self.records, asked.calibration, asked.output, self.mixed, self.photos)
 
 
 def _check(what: str, given: Sequence[str], known: Sequence[str]) -> None:
@@ -108,8 +105,8 @@ def _check(what: str, given: Sequence[str], known: Sequence[str]) -> None:
         raise QuantuneError(f"no {what} is called {unknown[0]!r}; there are {', '.join(known)}")
 
 
-def _case(model: str, asked: argparse.Namespace, progress: Progress, target: str = "host") -> Case:
-    found = open_case(model, asked.images, asked.calibration, asked.weights, progress, target)
+def _case(model: str, asked: argparse.Namespace, progress: Progress) -> Case:
+    found = open_case(model, asked.images, asked.calibration, asked.weights, progress)
     found.again, found.oracle = asked.again, asked.oracle
     return found
 

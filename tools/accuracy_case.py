@@ -63,7 +63,7 @@ class Case:
 
     def float_logits(self) -> Logits:
         """Of our own fp32 module, which all are compared with."""
-        path, key = self.folder / "fp32.npy", self._compiled_key(None)
+        path, key = self.folder / "fp32.npy", self.compiled_key(None)
         if self._exact is not None and self._exact[0] == key:
             return self._exact[1]
         if not self.again and self._kept("fp32", key) and path.exists():
@@ -77,6 +77,10 @@ class Case:
         self._exact = key, found
         return found
 
+    def compare_with(self, logits: Logits) -> None:
+        """Takes another module's logits for fp32's."""
+        self._exact = self.compiled_key(None), logits
+
     def record(self, method: str) -> Record:
         """What was kept last."""
         found: Record = read_json(self._path(method))
@@ -84,7 +88,7 @@ class Case:
 
     def measure_plan(self, method: str, plan: Plan) -> Record:
         """Of a plan: compiled by IREE and run on every test picture."""
-        key, graph = self._compiled_key(plan), self.job.model.graph
+        key, graph = self.compiled_key(plan), self.job.model.graph
         weights = counts(graph)
         facts: Record = {
             "average_bits": round(average_bits(graph, plan), 4),
@@ -141,7 +145,8 @@ class Case:
         whole = (self.job.model.graph.fingerprint, self.test.fingerprint, *parts)
         return hashlib.sha256(repr(whole).encode()).hexdigest()[:24]
 
-    def _compiled_key(self, plan: Plan | None) -> str:
+    def compiled_key(self, plan: Plan | None) -> str:
+        """Of all that decides what a compiled plan makes of the test pictures; None for fp32."""
         decisions: object = "fp32"
         if plan is not None:
             decisions = (
@@ -194,14 +199,12 @@ def open_case(
     calibration: int,
     weights: Path | None,
     progress: Progress,
-    target: str = "host",
 ) -> Case:
     """`model` without @32. Raises QuantuneError when it has no trained weights."""
     spec = f"zoo:{model}@32"
     file = None if weights is None else str(weights / f"{model}@32.safetensors")
-    options = JobOptions(spec, DATA, file, target=target, images=calibration, costs="cached")
-    folder = RUNS / (model if target == "host" else f"{model}-{target}")
-    job = start_job(options, folder, progress)
+    options = JobOptions(spec, DATA, file, images=calibration, costs="cached")
+    job = start_job(options, RUNS / model, progress)
     if not job.model.trained:
         raise QuantuneError(f"{spec} has no trained weights: make them with `make train-zoo`")
     return Case(model, job, options, pictures(job, images), progress)

@@ -64,7 +64,7 @@ def goals(table: Table, mixed: Sequence[dict[str, Any]] = ()) -> list[Goal]:
         _tools(table),
         *(_small(table, size) for size in (4.5, 4.0)),
         *(_beats(table, size) for size in (4.5, 4.0)),
-        _gain(table, 4),
+        *(_gain(table, bits) for bits in (4, 3)),
         _mixed(mixed),
     ]
 

@@ -103,9 +103,13 @@ def _drops(table: Table, rows: dict[str, list[Method]], with_bits: bool) -> str:
             continue
         mean = sum(known) / len(known) if len(known) == len(drops) else None
         bits = [found for model in table.models if (found := table.bits(model, row)) is not None]
-        size = [f"{min(bits):.2f}–{max(bits):.2f}" if max(bits) - min(bits) > 0.005 else f"{max(bits):.2f}"]
-        lines.append([title, *(size if with_bits else []), *map(_drop, drops), _drop(mean)])
+        lines.append([title, *([_span(bits)] if with_bits else []), *map(_drop, drops), _drop(mean)])
     return _table(headings, lines)
+
+
+def _span(values: Sequence[float]) -> str:
+    low, high = (f"{end(values):.2f}" for end in (min, max))
+    return low if low == high else f"{low}–{high}"
 
 
 def _drop(value: float | None) -> str:
