@@ -55,8 +55,6 @@ def _line(session: Session) -> str:
     from quantune.search.tuning import finished
 
     trials = finished(session.study)
-    if not trials:
-        return "a setting that is known already"
     return " | ".join(_cells(trials[-1], _best(session, trials)))
 
 

@@ -78,14 +78,15 @@ def run(
 ) -> None:
     """Goes on until `trials` settings are finished or failed, earlier runs and other workers included.
 
-    on_trial: is told whenever one is. Ends early when nothing new is asked for any more.
+    on_trial: is told of each, but not of those that only repeat an earlier one. Ends early when nothing new
+    is asked for any more.
     """
     idle = 0
 
     def after(study: optuna.Study, trial: FrozenTrial) -> None:
         nonlocal idle
         idle = 0 if counts(trial) else idle + 1
-        if on_trial is not None:
+        if on_trial is not None and counts(trial):
             on_trial(study)
         if len(finished(study)) >= trials or idle >= baselines.IDLE or exhausted(search.space, study):
             study.stop()
