@@ -9,7 +9,7 @@ import numpy as np
 from quantune.graph.model import Graph, Layer
 from quantune.plan.schema import LayerPlan, Plan, Quantization
 from quantune.search.database import traits_of
-from quantune.search.plans import own_space, spared
+from quantune.search.plans import own_space, settings_of, spared
 from quantune.search.space import PAPER
 from quantune.search.trials import TRAITS
 
@@ -50,6 +50,8 @@ def test_the_published_settings_are_among_ours() -> None:
     for setting in PAPER.settings:
         said = PAPER.describe(setting)
         assert tuple(WORDS.get(said[name], said[name]) for name in factors) in ours
+    switched = {settings_of(space.describe(setting)).bias_correction for setting in space.settings}
+    assert switched == {False, True}
     assert len(space.settings) == len(list(itertools.product(*(f.levels for f in space.factors)))) > 96
 
 

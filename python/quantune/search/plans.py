@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from quantune.costs.find import CostSource
 from quantune.data.dataset import Dataset
@@ -20,14 +21,25 @@ from quantune.targets import Target
 MIXED = ("int8", "first-last-float", "v2")
 """Which layers get which precision: all int8, all but the first and the last with weights, strategy v2's."""
 IMAGES = ("16", "64", "256")
-METHODS = ("observer", "scheme", "granularity")
+METHODS = ("observer", "scheme", "granularity", "bias_correction")
 """Of `plan.settings.Settings`, with all their values."""
+SWITCH = {"off": False, "on": True}
+"""The levels of methods that are used or not."""
 
 
 def own_space() -> Space:
     """All that `quantune tune` may try; the published 96 are among them, in other words."""
-    methods = [Factor(name, choices()[name]) for name in METHODS]
+    known = choices()
+    methods = [
+        Factor(name, tuple(SWITCH) if known[name][0] in SWITCH.values() else known[name]) for name in METHODS
+    ]
     return product([Factor("mixed", MIXED), Factor("calibration_images", IMAGES), *methods])
+
+
+def settings_of(setting: Mapping[str, str]) -> Settings:
+    """The methods of a setting."""
+    chosen: dict[str, Any] = {name: SWITCH.get(setting[name], setting[name]) for name in METHODS}
+    return Settings(**chosen)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,7 +75,7 @@ class Planner:
             self.target,
             self.folder / f"images-{images}",
             self.calibration(int(images)),
-            Settings(**{name: setting[name] for name in METHODS}),  # type: ignore[arg-type]
+            settings_of(setting),
             self.progress,
             self.kernels,
             self.costs,
