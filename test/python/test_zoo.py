@@ -115,7 +115,9 @@ def test_random_weights_are_fixed_and_keep_activations_sane(name: str) -> None:
 
 
 def test_batch_norms_are_not_the_identity() -> None:
-    module, _, _ = zoo.load("resnet18@32")
+    entry = zoo.entry("resnet18@32")
+    module = entry.factory()
+    initialize(module, entry.name, entry.input_shape)
     for part in module.modules():
         if isinstance(part, nn.BatchNorm2d):
             assert part.weight.std() > 0.05
