@@ -55,7 +55,7 @@ def _at_bits(job: Job) -> dict[str, Any]:
     }
     chosen, relaxed = _timed(lambda: cheapest(items, limits["bits"]))
     knapsack = exact.program.total({name: option.name for name, option in chosen.items()})
-    found, seconds = _timed(lambda: best(exact.program, "noise", limits))
+    found, seconds = _timed(lambda: best(exact.program, "noise", limits, margin=1.0))
     assert found is not None
     return {
         "layers": len(exact.request.graph.contractions),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import itertools
 from collections.abc import Iterator, Mapping
 
@@ -23,6 +24,7 @@ from quantune.plan.solve import AFTER, NOISE_MARGIN, best
 from quantune.plan.strategies import milp, v2
 from quantune.plan.strategies.request import Request
 from quantune.sensitivity.result import LayerSensitivity, Sensitivity
+from quantune.silence import silenced
 
 NUMBER = st.floats(0.01, 100)
 SHAPE = (1, 4, 4, 8)
@@ -266,3 +268,12 @@ def test_budgets_as_written() -> None:
     assert found == pytest.approx([1200.0, 1500.0, 2e5, 2e5, 4500.0])
     with pytest.raises(QuantuneError, match="both about size"):
         parse_budgets(["size=1x", "size=3kB"])
+
+
+def test_what_c_prints_is_no_result(capfd: pytest.CaptureFixture[str]) -> None:
+    libc = ctypes.CDLL(None)
+    print("ours", end=" ")
+    with silenced():
+        libc.puts(b"debugging")
+    print("too")
+    assert capfd.readouterr().out == "ours too\n"

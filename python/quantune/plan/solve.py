@@ -14,6 +14,7 @@ from scipy.optimize import Bounds, LinearConstraint, milp
 from quantune.errors import QuantuneError
 from quantune.plan.budget import Measure
 from quantune.plan.program import Assignment, Program
+from quantune.silence import silenced
 
 Limits = Mapping[Measure, float]
 TOLERANCE = 1e-6
@@ -43,16 +44,18 @@ class Solution:
     gap: float = 0.0
 
 
-def best(program: Program, objective: Measure, limits: Limits) -> Solution | None:
+def best(
+    program: Program, objective: Measure, limits: Limits, margin: float = NOISE_MARGIN
+) -> Solution | None:
     """The plan of the least `objective` that keeps all limits; None where there is none.
 
     Of equally good ones the least of AFTER, in turn: where noise is the objective, the fastest of those
-    within NOISE_MARGIN of the least. Raises QuantuneError when HiGHS gives up.
+    within `margin` times the least. Raises QuantuneError when HiGHS gives up.
     """
     found = _solved(program, objective, limits)
     if found is None:
         return None
-    reached = found.totals[objective] * (NOISE_MARGIN if objective == "noise" else 1.0)
+    reached = found.totals[objective] * (margin if objective == "noise" else 1.0)
     held = {**limits, objective: min(limits.get(objective, math.inf), reached)}
     for measure in AFTER[objective]:
         better = _solved(program, measure, held)
@@ -94,13 +97,14 @@ def _run(program: Program, objective: Measure, limits: Limits) -> Solution | Non
         return None
     price = program.vector(objective)
     typical = sum(min(price[program.index[n, c.precision]] for c in cs) for n, cs in program.choices.items())
-    result = milp(
-        price * (UNITS / (typical or price.max() or 1.0)),
-        integrality=np.array(program.variables, np.uint8),
-        bounds=Bounds(0.0, upper),
-        constraints=rows,
-        options={"mip_rel_gap": GAP, "time_limit": SECONDS},
-    )
+    with silenced():  # HiGHS prints a line of debugging now and then
+        result = milp(
+            price * (UNITS / (typical or price.max() or 1.0)),
+            integrality=np.array(program.variables, np.uint8),
+            bounds=Bounds(0.0, upper),
+            constraints=rows,
+            options={"mip_rel_gap": GAP, "time_limit": SECONDS},
+        )
     if result.status == INFEASIBLE:
         return None
     if result.x is None or result.status not in (OPTIMAL, TIME_OUT):

@@ -21,7 +21,7 @@ from quantune.graph.model import Graph, Layer
 from quantune.plan.budget import Goal, Measure
 from quantune.plan.program import Assignment, Choice, Edges, Program
 from quantune.plan.schema import LayerPlan, Plan
-from quantune.plan.solve import Limits, Solution, best
+from quantune.plan.solve import NOISE_MARGIN, Limits, Solution, best
 from quantune.plan.strategies import fp32, uniform
 from quantune.plan.strategies.exact_reasons import explained, hopeless, remark
 from quantune.plan.strategies.misses import missed
@@ -88,11 +88,13 @@ def plan(request: Request) -> Plan:
 def _solved(exact: Exact, goal: Goal) -> Solution | None:
     """Where time has no budget of its own, at most SLOWER than uniform int8, if that can be."""
     limits = exact.limits(goal)
+    # Whoever counts bits compares noise.
+    margin = 1.0 if "bits" in limits else NOISE_MARGIN
     if goal.budgets and goal.minimize == "noise" and "latency" not in limits and not hopeless(exact.offers):
         capped: Limits = {**limits, "latency": SLOWER * exact.uniform["latency"]}
-        if (found := best(exact.program, "noise", capped)) is not None:
+        if (found := best(exact.program, "noise", capped, margin)) is not None:
             return found
-    return best(exact.program, goal.minimize, limits)
+    return best(exact.program, goal.minimize, limits, margin)
 
 
 def exact_of(request: Request) -> Exact:
