@@ -143,22 +143,24 @@ def _output_mse(case: Case, plan: Plan) -> dict[str, float]:
 
 
 def _oracle(size: float, case: Case) -> Record:
-    plan = oracle.plan(case.request, size, losses(case.model, case.oracle))
+    plan = oracle.plan(case.request, size, losses(case.model, case.oracle, case.job.model.graph.fingerprint))
     return case.measure_plan(f"oracle@{size:g}", plan)
 
 
-def losses(model: str, folder: Path) -> dict[str, dict[int, float]]:
+def losses(model: str, folder: Path, fingerprint: str) -> dict[str, dict[int, float]]:
     """What tools/oracle.py measured: layer → bits → growth of the cross-entropy, 8 bits for the origin.
 
-    Raises QuantuneError when it has not been run.
+    Raises QuantuneError when it has not been run on these weights.
     """
     path = folder / f"{model}.json"
     if not path.exists():
         raise QuantuneError(f"{path} does not exist: run `python tools/oracle.py {model}` first")
-    raw: Mapping[str, Mapping[str, Mapping[str, Any]]] = read_json(path)["loss"]
+    raw: Mapping[str, Any] = read_json(path)
+    if raw["fingerprint"] != fingerprint:
+        raise QuantuneError(f"{path} is of other weights: run `python tools/oracle.py {model}` again")
     return {
         layer: {8: 0.0} | {int(bits): float(loss["ce"]) for bits, loss in by_bits.items()}
-        for layer, by_bits in raw.items()
+        for layer, by_bits in raw["loss"].items()
     }
 
 

@@ -124,7 +124,12 @@ def test_unknown_methods_are_named(tmp_path: Path) -> None:
 
 def test_without_an_oracle_it_says_what_to_run(tmp_path: Path) -> None:
     with pytest.raises(QuantuneError, match=r"tools/oracle\.py resnet18"):
-        accuracy_methods.losses("resnet18", tmp_path)
-    written = {"loss": {"conv": {"4": {"ce": 0.5, "top1": 0.01}, "2": {"ce": 2.0, "top1": 0.2}}}}
+        accuracy_methods.losses("resnet18", tmp_path, "f")
+    written = {
+        "fingerprint": "f",
+        "loss": {"conv": {"4": {"ce": 0.5, "top1": 0.01}, "2": {"ce": 2.0, "top1": 0.2}}},
+    }
     (tmp_path / "resnet18.json").write_text(json.dumps(written))
-    assert accuracy_methods.losses("resnet18", tmp_path) == {"conv": {8: 0.0, 4: 0.5, 2: 2.0}}
+    assert accuracy_methods.losses("resnet18", tmp_path, "f") == {"conv": {8: 0.0, 4: 0.5, 2: 2.0}}
+    with pytest.raises(QuantuneError, match="of other weights"):
+        accuracy_methods.losses("resnet18", tmp_path, "g")
