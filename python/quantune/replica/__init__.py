@@ -1,0 +1,8 @@
+"""A network in batches, in torch: the plan's arithmetic where compiling every module would take hours.
+
+What a user gets is always measured on the compiled module; this is for studies (`tools/oracle.py`).
+"""
+
+from quantune.replica.network import Replica
+
+__all__ = ["Replica"]
