@@ -54,7 +54,7 @@ inferences of ours from nothing; and their ratios.
 
 {growth}
 
-Beyond compiling there are two runs over the pictures and one walk from the outputs back, in proportion to
+Beyond compiling there are two runs over the pictures and a look at each layer's weights, in proportion to
 layers and pictures.
 
 ## Predicted and measured SQNR
