@@ -61,13 +61,15 @@ def _slim(row: dict[str, Any]) -> dict[str, Any]:
 
 def _page(found: dict[str, Any]) -> str:
     rows, setting = found["rows"], found["setting"]
+    batches = max(row["report"].get("batches", 0) for row in rows)
     lines = [
         "# AMED: trained bits against planned ones",
         "",
         "Made by `tools/amed_study.py " + " ".join(f"--{k} {v}" for k, v in setting.items()) + "`: "
         f"top-1 of the compiled module on {setting['test']:,} Fashion-MNIST test pictures, 8-bit "
-        f"activations. Every training takes {setting['epochs']:g} epochs over {setting['pictures']:,} "
-        f"training pictures, search included; latency is the sum of the prices of {setting['target']} over "
+        f"activations. Every training, search included, is {batches} batches of {setting['batch']} from "
+        f"{setting['pictures']:,} training pictures, {setting['validation']} of which are held out to judge "
+        f"by; latency is the sum of the prices of {setting['target']} over "
         "that of uniform int8.",
         "",
         "| network | fp32 | method | bits, at most | bits | latency | top-1 | drop |",
