@@ -48,7 +48,7 @@ check-lit: kernels
 	"$(BIN)/lit" -v test/passes
 
 check-pytest: kernels
-	"$(BIN)/python" -m pytest -n auto --dist loadfile
+	"$(BIN)/python" -m pytest -n auto --dist worksteal
 
 # Best effort: without an emulator the Arm tests are skipped and say so.
 arm-emulation: venv ## set up what runs 64-bit Arm modules on this machine

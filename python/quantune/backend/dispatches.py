@@ -60,7 +60,12 @@ def time_dispatches(
     with tempfile.TemporaryDirectory(prefix="quantune-") as name:
         folder = Path(name)
         profile = folder / "profile.ireeprof"
-        command: list[str | Path] = [_tool("iree-benchmark-module"), f"--module={vmfb}", "--function=main"]
+        command: list[str | Path] = [
+            _tool("iree-benchmark-module"),
+            f"--module={vmfb}",
+            "--function=main",
+            "--module_mode=preload",
+        ]
         for index, array in enumerate(arrays):
             np.save(folder / f"in{index}.npy", array)
             command.append(f"--input=@{folder}/in{index}.npy")
