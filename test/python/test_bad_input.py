@@ -206,7 +206,7 @@ def test_plans_that_do_not_fit(
         (("--target", "cortex-a57"), ("unknown target 'cortex-a57'", "cortex-a5")),
         (("--observer", "entropie"), ("unknown observer 'entropie'", "entropy")),
         (("--plan", "p.json", "--strategy", "v2"), ("--plan", "--strategy", "leave one out")),
-        (("--plan", "p.json", "--menu", "8,4"), ("--menu", "leave it out with --plan")),
+        (("--plan", "p.json", "--menu", "8,4"), ("--plan", "--menu", "leave one out")),
         (("--strategy", "fp32", "--max-drop-sqnr", "3"), ("--max-drop-sqnr", "leave it out with fp32")),
         (("--menu", "8,9"), ("--menu", "2 to 8", "'8,9'")),
         (("--max-drop-sqnr", "-1"), ("--max-drop-sqnr", "-1")),
