@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 import ablation_results
+from command import finish
 from quantune.backend.runner import HostRunner
 from quantune.cli.output import Output
 from quantune.data.dataset import Dataset
@@ -175,7 +176,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except KeyboardInterrupt:
-        sys.exit(130)
+    finish(main)

@@ -20,6 +20,7 @@ import accuracy_photos
 import accuracy_results
 from accuracy_case import Case, Record, open_case
 from accuracy_methods import Method, methods
+from command import finish
 from quantune.cli.output import Output
 from quantune.errors import QuantuneError
 from quantune.progress import Progress
@@ -136,10 +137,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except QuantuneError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(1)
-    except KeyboardInterrupt:
-        sys.exit(130)
+    finish(main)

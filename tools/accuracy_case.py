@@ -32,6 +32,7 @@ from quantune.plan.schema import Plan
 from quantune.plan.strategies import Request
 from quantune.plan.strategies.allocation import MENU, average_bits, counts
 from quantune.progress import Progress
+from quantune.sources import digest, inside
 
 RUNS = Path("build/accuracy")
 TOOLS = ("iree-base-compiler", "iree-base-runtime", "torch-mlir")
@@ -212,13 +213,7 @@ def open_case(
 
 def compiler_digest() -> str:
     """Of what turns a plan into a module: passes, kernels, the integer semantics, and IREE."""
-    digest = hashlib.sha256()
-    for folder in COMPILER:
-        root = (_root() / folder).resolve()
-        for path in sorted({*root.rglob("*.py"), *root.rglob("*.bc")}):
-            digest.update(path.read_bytes())
-    versions = [importlib.metadata.version(name) for name in TOOLS]
-    return digest.hexdigest() + repr(versions)
+    return digest(inside(*COMPILER)) + repr([importlib.metadata.version(name) for name in TOOLS])
 
 
 def _root() -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,18 +31,8 @@ def pictures(job: Job, images: int) -> Pictures:
 
 def validation(job: Job, images: int) -> Pictures:
     """Labelled training pictures, spread evenly, none of them in the job's calibration set."""
-    data, taken = _dataset(job, None, "train"), set(job.calibration.names)
-    free = [index for index, name in enumerate(data.names) if name not in taken]
-    chosen = [free[index * len(free) // images] for index in range(images)]
-    return _read(
-        dataclasses.replace(
-            data,
-            names=[data.names[i] for i in chosen],
-            labels=None if data.labels is None else [data.labels[i] for i in chosen],
-            read=lambda i: data.read(chosen[i]),
-            content=lambda i: data.content(chosen[i]),
-        )
-    )
+    data = _dataset(job, None, "train").without(job.calibration.names)
+    return _read(data.limited(images))
 
 
 def _dataset(job: Job, images: int | None, split: str) -> Dataset:
@@ -52,6 +41,5 @@ def _dataset(job: Job, images: int | None, split: str) -> Dataset:
 
 
 def _read(data: Dataset) -> Pictures:
-    samples = list(data)
-    labels = np.array([sample.label for sample in samples])
-    return Pictures(np.concatenate([sample.image for sample in samples]), labels, data.fingerprint)
+    images, labels = data.stacked()
+    return Pictures(images, np.array(labels), data.fingerprint)

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 import amed_results
+from command import finish
 from quantune.amed.budget import costs_of, priced
 from quantune.amed.settings import Signal, TrainingSettings
 from quantune.amed.train import train_bits
@@ -197,7 +198,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except KeyboardInterrupt:
-        sys.exit(130)
+    finish(main)

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import bench_results
+from command import finish
 from quantune import peers, targets
 from quantune.backend.benchmark import cpu_info, versions
 from quantune.data.packages import find_package_folder
@@ -106,7 +107,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except KeyboardInterrupt:
-        sys.exit(130)
+    finish(main)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import bench_plot
+from command import finish
 from quantune.backend.disturbance import TOLERABLE
 from quantune.errors import QuantuneError
 from quantune.files import read_json, write_atomic, write_json
@@ -171,4 +172,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    finish(main)

@@ -28,6 +28,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn.functional import cross_entropy
 
+from command import finish
 from oracle_setting import MODELS, Pictures, Setting, prepare
 from quantune.backend.runner import HostRunner
 from quantune.errors import QuantuneError
@@ -213,7 +214,4 @@ def _resumed(partial: Path, rows: int, pictures: int) -> Scores:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    try:
-        sys.exit(main())
-    except KeyboardInterrupt:
-        sys.exit(130)
+    finish(main)

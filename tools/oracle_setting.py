@@ -30,7 +30,7 @@ DATA = "fashion-mnist"
 
 @dataclass(frozen=True)
 class Pictures:
-    """images: f32 [N, 1, C, H, W] → held as [N, C, H, W]. labels: [N]."""
+    """images: f32 [N, C, H, W]. labels: [N]."""
 
     images: NDArray[np.float32]
     labels: torch.Tensor
@@ -84,9 +84,5 @@ def prepare(name: str, folder: Path, images: int, calibration: int) -> tuple[Set
 
 def _others(everything: Dataset, seen: Dataset, count: int) -> Pictures:
     """`count` pictures, spread evenly, none of which is among `seen`."""
-    taken = set(seen.names)
-    free = [i for i, name in enumerate(everything.names) if name not in taken]
-    chosen = [free[i * len(free) // count] for i in range(count)]
-    assert everything.labels is not None
-    labels = torch.tensor([int(everything.labels[i]) for i in chosen])
-    return Pictures(np.stack([everything.read(i) for i in chosen]), labels)
+    images, labels = everything.without(seen.names).limited(count).stacked()
+    return Pictures(images, torch.tensor(labels))

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from command import finish
 from quantune.backend.benchmark import cpu_info
 from quantune.backend.dispatches import time_dispatches
 from quantune.errors import QuantuneError
@@ -147,4 +148,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    finish(main)

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import search_results
+from command import finish
 from quantune.cli.progress import choose
 from quantune.errors import QuantuneError
 from quantune.search.packages import check_installed
@@ -48,7 +49,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except KeyboardInterrupt:
-        sys.exit(130)
+    finish(main)

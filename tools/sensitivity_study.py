@@ -22,6 +22,7 @@ import torch
 
 import sensitivity_predictions
 import sensitivity_results
+from command import finish
 from oracle import FOLDER as ORACLE
 from oracle_setting import MODELS, Setting, prepare
 from quantune.errors import QuantuneError
@@ -152,7 +153,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    try:
-        sys.exit(main())
-    except KeyboardInterrupt:
-        sys.exit(130)
+    finish(main)

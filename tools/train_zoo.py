@@ -24,6 +24,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from command import finish
 from quantune import zoo
 from quantune.data import load_dataset
 from quantune.errors import QuantuneError
@@ -190,7 +191,4 @@ def train_all(asked: argparse.Namespace) -> int:
 
 if __name__ == "__main__":
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # an orderly end: the workers end too
-    try:
-        sys.exit(main())
-    except KeyboardInterrupt:
-        sys.exit(130)
+    finish(main)

@@ -22,6 +22,11 @@ def sources() -> dict[str, Path]:
     return dict(sorted(found.items()))
 
 
+def inside(*rooms: str) -> list[str]:
+    """The places of all `sources` in these folders of the package."""
+    return [place for place in sources() if place.startswith(tuple(f"{room}/" for room in rooms))]
+
+
 def digest(places: Iterable[str]) -> str:
     """Of the contents of those `sources`."""
     total = hashlib.sha256()

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import time
 from collections.abc import Callable
 from dataclasses import replace
 
 from quantune.amed.budget import Costs
 from quantune.amed.chain import State
 from quantune.amed.settings import Signal
-from quantune.backend.runner import HostRunner
+from quantune.backend.runner import HostRunner, least_seconds
 from quantune.errors import QuantuneError
 from quantune.job.job import Job
 from quantune.plan.schema import Plan
@@ -52,11 +51,4 @@ def with_bits(base: Plan, layers: tuple[str, ...], state: State) -> Plan:
 def _measured(job: Job, plan: Plan) -> float:
     bits = repr([choice.weight_bits for choice in plan.layers.values()])
     built = job.build(f"bits-{hashlib.sha256(bits.encode()).hexdigest()[:12]}", plan)
-    runner, image = HostRunner(built.path), job.example()
-    runner.run([image])
-    seconds = []
-    for _ in range(CALLS):
-        begin = time.perf_counter()
-        runner.run([image])
-        seconds.append(time.perf_counter() - begin)
-    return min(seconds) * 1e3
+    return least_seconds(HostRunner(built.path), [job.example()], CALLS) * 1e3

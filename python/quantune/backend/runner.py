@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
@@ -22,7 +23,7 @@ class Runner(Protocol):
 
 
 class HostRunner:
-    """Runs `name` of a module in this process; the module stays mapped, so further runs cost no loading.
+    """Runs `name` of a module in this process; the module stays in memory, so further runs cost no loading.
 
     Raises QuantuneError when the file is missing or damaged, and for inputs that do not fit.
     """
@@ -38,6 +39,17 @@ class HostRunner:
         except RuntimeError as error:
             raise QuantuneError(f"{self._loaded.label} failed while running: {error}") from error
         return self._loaded.download(results)
+
+
+def least_seconds(runner: Runner, inputs: Sequence[np.ndarray], calls: int) -> float:
+    """The fastest of some calls after one that does not count; enough to choose by, not to report."""
+    runner.run(inputs)
+    seconds = []
+    for _ in range(calls):
+        begin = time.perf_counter()
+        runner.run(inputs)
+        seconds.append(time.perf_counter() - begin)
+    return min(seconds)
 
 
 class EmulatedArmRunner:

@@ -76,14 +76,7 @@ def command(
     asks = limits.checked(target)
     shape = options.parse_shape(input_shape)
     options.at_least_one(images, "--images")
-    given = {
-        "observer": observer,
-        "granularity": granularity,
-        "scheme": scheme,
-        "equalize": equalize,
-        "bias_correction": bias_correction,
-        "rounding": rounding,
-    }
+    given = methods.given(observer, granularity, scheme, equalize, bias_correction, rounding)
     settings = methods.settings(**given)
     with_kernels, priced = options.switched_on(kernels), options.checked_costs(costs)
     others = [*(options.parse_variants(variants) or ()), *(["int8"] if compare else [])]

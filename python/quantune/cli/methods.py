@@ -68,6 +68,25 @@ Rounding = Annotated[
 ]
 
 
+def given(
+    observer: str | None,
+    granularity: str | None,
+    scheme: str | None,
+    equalize: str | None,
+    bias_correction: str | None,
+    rounding: str | None,
+) -> dict[str, str | None]:
+    """All options by their settings' names, as `settings` and `refuse` take them."""
+    return {
+        "observer": observer,
+        "granularity": granularity,
+        "scheme": scheme,
+        "equalize": equalize,
+        "bias_correction": bias_correction,
+        "rounding": rounding,
+    }
+
+
 def settings(**given: str | None) -> Settings:
     """What the options say, None being one that was not given; raises QuantuneError with near matches."""
     known, found = choices(), dict[str, Any]()

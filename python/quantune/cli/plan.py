@@ -74,14 +74,7 @@ def command(
     drawn = pareto.checked(front, points, pick, path)
     shape = options.parse_shape(input_shape)
     options.at_least_one(images, "--images")
-    given = {
-        "observer": observer,
-        "granularity": granularity,
-        "scheme": scheme,
-        "equalize": equalize,
-        "bias_correction": bias_correction,
-        "rounding": rounding,
-    }
+    given = methods.given(observer, granularity, scheme, equalize, bias_correction, rounding)
     settings = methods.settings(**given)
     if asks.strategy == "fp32":
         methods.refuse("strategy fp32 quantizes nothing", **given)

@@ -12,7 +12,7 @@ from typing import Any
 from quantune.costs.shapes import parse_key
 from quantune.errors import QuantuneError
 from quantune.files import cache_folder, read_json, write_json
-from quantune.sources import digest, sources
+from quantune.sources import digest, inside
 from quantune.targets import Target, cpu
 
 SCHEMA = "quantune.costs/1"
@@ -71,8 +71,7 @@ def folder() -> Path:
 @functools.cache
 def code_digest() -> str:
     """Of everything that decides what a layer becomes and how it is timed, the kernels' bitcode included."""
-    rooms = tuple(f"{room}/" for room in ROOMS)
-    return digest(place for place in sources() if place.startswith(rooms) or place in FILES)
+    return digest([*inside(*ROOMS), *FILES])
 
 
 def _versions() -> dict[str, str]:

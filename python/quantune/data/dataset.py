@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -83,13 +83,20 @@ class Dataset:
         if limit >= len(self):
             return self
         chosen = [i * len(self) // limit for i in range(limit)]
+        return replace(self._chosen(chosen), description=f"{limit} of {self.description}")
+
+    def without(self, names: Collection[str]) -> Dataset:
+        """All samples but those of these names."""
+        taken = set(names)
+        return self._chosen([i for i, name in enumerate(self.names) if name not in taken])
+
+    def _chosen(self, indices: Sequence[int]) -> Dataset:
         return replace(
             self,
-            description=f"{limit} of {self.description}",
-            names=[self.names[i] for i in chosen],
-            labels=None if self.labels is None else [self.labels[i] for i in chosen],
-            read=lambda i: self.read(chosen[i]),
-            content=lambda i: self.content(chosen[i]),
+            names=[self.names[i] for i in indices],
+            labels=None if self.labels is None else [self.labels[i] for i in indices],
+            read=lambda i: self.read(indices[i]),
+            content=lambda i: self.content(indices[i]),
         )
 
 

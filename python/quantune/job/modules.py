@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +13,7 @@ import numpy as np
 from quantune import files
 from quantune.backend import pipeline
 from quantune.backend.compiler import BEST_FLAGS, CompileResult, compile_module, kernel_target
-from quantune.backend.runner import HostRunner
+from quantune.backend.runner import HostRunner, least_seconds
 from quantune.errors import QuantuneError
 from quantune.ingress.model import Model
 from quantune.ir.session import Workspace, to_bytecode
@@ -173,12 +172,4 @@ def _made(folder: Path) -> Path:
 
 def _seconds(path: Path, model: Model) -> float:
     """The fastest of a few runs; enough to choose between flags, not to report."""
-    runner = HostRunner(path)
-    image = np.zeros(model.input_shape, np.float32)
-    runner.run([image])
-    seconds = []
-    for _ in range(TRIALS):
-        begin = time.perf_counter()
-        runner.run([image])
-        seconds.append(time.perf_counter() - begin)
-    return min(seconds)
+    return least_seconds(HostRunner(path), [np.zeros(model.input_shape, np.float32)], TRIALS)

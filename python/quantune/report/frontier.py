@@ -7,13 +7,13 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import jinja2
 from markupsafe import Markup
 
 from quantune import __version__
 from quantune.report import text
 from quantune.report.frontier_chart import frontier_chart, standalone
 from quantune.report.svg import clean
+from quantune.report.templating import templates
 
 if TYPE_CHECKING:
     from quantune.plan.frontier import Point
@@ -63,15 +63,8 @@ def rendered(suffix: str, facts: dict[str, Any], rows: Sequence[dict[str, Any]])
     drawing = frontier_chart(facts, rows)
     if suffix == ".svg":
         return standalone(drawing)
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("quantune.report"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     measured = next((row["drop"] for row in rows if row["drop"]), None)
-    page = environment.get_template("frontier.html.j2")
+    page = templates().get_template("frontier.html.j2")
     return clean(
         page.render(
             facts=facts,

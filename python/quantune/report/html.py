@@ -10,7 +10,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import jinja2
 from markupsafe import Markup
 
 from quantune import __version__
@@ -22,6 +21,7 @@ from quantune.report.costs import costs
 from quantune.report.dispatch_chart import dispatch_chart
 from quantune.report.summary import model_name, section, summary_rows, variants
 from quantune.report.svg import clean
+from quantune.report.templating import templates
 from quantune.report.verdicts import judge
 
 SCHEMA = "quantune.metrics/1"
@@ -43,13 +43,7 @@ def render(metrics: dict[str, Any]) -> str:
         raise QuantuneError(
             f"metrics have schema {found!r}, this version reads {SCHEMA!r}; rerun `quantune compile`"
         )
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("quantune.report"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = templates()
     environment.filters.update(
         {name: getattr(text, name) for name in ("milliseconds", "microseconds", "seconds", "size", "count")},
         percent=text.percent,

@@ -6,7 +6,6 @@ import functools
 import hashlib
 import importlib.metadata
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,14 +14,15 @@ from quantune.errors import QuantuneError
 from quantune.files import cache_folder, read_json, write_json
 from quantune.search.packages import DISTRIBUTIONS
 from quantune.search.trials import Measured
+from quantune.sources import digest
 
 SOURCES = ("baselines.py", "features.py", "nested.py", "space.py", "surrogate.py")
 
 
 def kept(kind: str, made_from: object, make: Callable[[], Any]) -> Any:
     """What `make` returns, JSON-able; from the user's cache if it is there. made_from: by its repr."""
-    digest = hashlib.sha256(repr((_code(), made_from)).encode()).hexdigest()[:20]
-    path = cache_folder("search") / f"{kind}-{digest}.json"
+    key = hashlib.sha256(repr((_code(), made_from)).encode()).hexdigest()[:20]
+    path = cache_folder("search") / f"{kind}-{key}.json"
     try:
         return read_json(path)
     except QuantuneError:
@@ -40,7 +40,5 @@ def facts(measured: Measured) -> tuple[object, ...]:
 
 @functools.cache
 def _code() -> tuple[str, ...]:
-    digest = hashlib.sha256()
-    for name in SOURCES:
-        digest.update((Path(__file__).parent / name).read_bytes())
-    return (digest.hexdigest(), *(importlib.metadata.version(name) for name in DISTRIBUTIONS))
+    code = digest(f"search/{name}" for name in SOURCES)
+    return (code, *(importlib.metadata.version(name) for name in DISTRIBUTIONS))
