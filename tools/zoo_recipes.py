@@ -62,11 +62,11 @@ RECIPES = {
     "mobilenet_v2": Recipe(cycles=((6, 0.2), (4, 0.1))),
     # Without batch norm SGD is slow (88 % after 8 epochs), and half of the features dropped is too much.
     "squeezenet": Recipe(
-        cycles=((12, 0.003),), adam=True, weight_decay=0.01, drop_out=0.1, warm_up=0.3, clip=5.0
+        cycles=((12, 0.003), (8, 0.002)), adam=True, weight_decay=0.01, drop_out=0.1, warm_up=0.3, clip=5.0
     ),
     "vgg16": Recipe(cycles=((6, 0.1),)),
-    "shufflenet_v2": Recipe(cycles=((7, 0.2),)),
-    "mobilenet_v1": Recipe(cycles=((6, 0.15),)),
-    "googlenet": Recipe(cycles=((5, 0.2),)),
-    "resnet50": Recipe(cycles=((4, 0.2),)),
+    "shufflenet_v2": Recipe(cycles=((7, 0.2), (4, 0.1))),
+    "mobilenet_v1": Recipe(cycles=((6, 0.15), (4, 0.1))),
+    "googlenet": Recipe(cycles=((6, 0.2),)),
+    "resnet50": Recipe(cycles=((5, 0.2),)),
 }
