@@ -31,7 +31,10 @@ class JoinGroups(Pass):
         %3 = linalg.generic {quantune.groups = 4, …}
             ins(%x, %w' : tensor<1x32x10x10xf32>, tensor<64x8x3x3xf32>)
 
-    Left alone: weights that are not constant, images that are split in another way.
+    Other reshapes may have merged with those (a flattened result, a next convolution of as many groups): they
+    stay as they are, of one image.
+
+    Left alone: weights that are not constant.
     """
 
     def apply(self, module: ir.Module) -> Report:
@@ -45,24 +48,19 @@ class JoinGroups(Pass):
 
 
 def _join(op: ir.Operation) -> bool:
-    split, joined = values.defining(op.operands[0]), values.single_user(op.results[0])
+    """Splits and joins the channels anew: that cancels torch-mlir's reshapes, merged with others or not."""
+    image, result = op.operands[0], op.results[0]
     weight, start = (constant_value(operand) for operand in list(op.operands)[1:])
-    if split is None or joined is None or weight is None or start is None:
-        return False
-    if split.name != "tensor.expand_shape" or joined.name != "tensor.collapse_shape":
-        return False
-    image, result = split.operands[0], joined.results[0]
-    if values.rank(image) != 4 or values.rank(result) != 4:
+    if weight is None or start is None:
         return False
     groups, per_group = weight.shape[:2]
     filters = weight.reshape(groups * per_group, *weight.shape[2:]).astype(np.float32)
     strides, dilations = values.window_steps(op)
-    sums = _start(start.reshape(values.shape(result)))
-    operands = [image, build.constant(filters), sums]
-    result.replace_all_uses_with(
-        grouped.convolution(operands, groups, strides, dilations, channels_last=False)
-    )
-    joined.erase()
+    batch, _, _, height, width = values.shape(result)
+    sums = _start(start.reshape(batch, groups * per_group, height, width))
+    operands = [build.collapse(image, APART), build.constant(filters), sums]
+    joined = grouped.convolution(operands, groups, strides, dilations, channels_last=False)
+    result.replace_all_uses_with(build.expand(joined, APART, values.shape(result)))
     op.erase()
     return True
 

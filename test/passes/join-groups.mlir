@@ -43,6 +43,33 @@ func.func @joined(%x: tensor<1x4x5x4xf32>) -> tensor<1x8x3x4xf32> {
 
 // -----
 
+// The reshapes have merged: with those of the next convolution of as many groups, and with a flattening.
+
+// CHECK: // join-groups: {"joined": 2}
+// CHECK-LABEL: func.func @merged
+// CHECK-NOT: tensor.expand_shape
+// CHECK: %[[FIRST:.+]] = linalg.generic {{.*}} outs({{.*}}tensor<1x4x1x1xf32>) attrs = {{.*}}quantune.groups = 2
+// CHECK-NOT: tensor.expand_shape
+// CHECK: %[[SECOND:.+]] = linalg.generic {{.*}} ins(%[[FIRST]], {{.*}} outs({{.*}}tensor<1x8x1x1xf32>) attrs = {{.*}}quantune.groups = 2
+// CHECK: tensor.collapse_shape %[[SECOND]] {{.*}} into tensor<1x8xf32>
+// LAYER-LABEL: func.func @merged
+func.func @merged(%x: tensor<1x4x1x1xf32>) -> tensor<1x8xf32> {
+  %w = arith.constant dense<0.5> : tensor<2x2x2x1x1xf32>
+  %v = arith.constant dense<0.25> : tensor<2x4x2x1x1xf32>
+  %zero = arith.constant 0.0 : f32
+  %e = tensor.empty() : tensor<1x2x2x1x1xf32>
+  %f = tensor.empty() : tensor<1x2x4x1x1xf32>
+  %four = linalg.fill ins(%zero : f32) outs(%e : tensor<1x2x2x1x1xf32>) -> tensor<1x2x2x1x1xf32>
+  %eight = linalg.fill ins(%zero : f32) outs(%f : tensor<1x2x4x1x1xf32>) -> tensor<1x2x4x1x1xf32>
+  %apart = tensor.expand_shape %x [[0], [1, 2], [3], [4]] output_shape [1, 2, 2, 1, 1] : tensor<1x4x1x1xf32> into tensor<1x2x2x1x1xf32>
+  %0 = linalg.conv_2d_ngchw_gfchw ins(%apart, %w : tensor<1x2x2x1x1xf32>, tensor<2x2x2x1x1xf32>) outs(%four : tensor<1x2x2x1x1xf32>) -> tensor<1x2x2x1x1xf32>
+  %1 = linalg.conv_2d_ngchw_gfchw ins(%0, %v : tensor<1x2x2x1x1xf32>, tensor<2x4x2x1x1xf32>) outs(%eight : tensor<1x2x4x1x1xf32>) -> tensor<1x2x4x1x1xf32>
+  %2 = tensor.collapse_shape %1 [[0], [1, 2, 3, 4]] : tensor<1x2x4x1x1xf32> into tensor<1x8xf32>
+  return %2 : tensor<1x8xf32>
+}
+
+// -----
+
 // Left alone: weights that are not constant.
 
 // CHECK: // join-groups: {"joined": 0}

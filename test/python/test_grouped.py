@@ -37,7 +37,9 @@ class Block(nn.Module):
 
 def make():
     torch.manual_seed(0)
-    tail = nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(24, 10)
+    # the reshapes that split and join groups merge with each other and with the flattening
+    merging = nn.Conv2d(24, 16, 1, groups=4), nn.Conv2d(16, 12, 1, groups=4), nn.Flatten()
+    tail = nn.AdaptiveAvgPool2d(1), *merging, nn.Linear(12, 10)
     net = nn.Sequential(Block(3, 4, 2), Block(24, 8, 1), *tail)
     for module in net.modules():
         if isinstance(module, nn.BatchNorm2d):
@@ -56,7 +58,10 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Network:
 
 def test_groups_are_layers_like_others(found: Network) -> None:
     groups = {la.name: la.attributes.get("groups", 1) for la in found.graph.contractions}
-    assert groups["0.conv"] == 4 and groups["1.conv"] == 8 and groups["0.expand"] == 2 and groups["4"] == 1
+    assert groups["0.conv"] == 4 and groups["1.conv"] == 8 and groups["0.expand"] == 2 and groups["6"] == 1
+    assert groups["3"] == groups["4"] == 4
+    assert not [la.name for la in found.graph if la.kind == "opaque"]
+    assert all(la.bias is not None for la in found.graph.contractions)
     conv = found.graph.layer("1.conv")
     assert conv.weight is not None and conv.weight.shape == (3, 3, 2, 32)
     assert conv.bias is not None and conv.clamp == (0.0, np.inf)  # the batch norm is folded
