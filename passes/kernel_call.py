@@ -24,6 +24,7 @@ class KernelCall:
         whole_rows: the image's pixels must lie side by side (`Geometry.whole_rows`).
         reads_views: the image and the residual may lie inside larger tensors.
         writes_views: the result may, and may get a frame.
+        never_negative: the result is f32 >= 0, so that padding it with 0 changes no maximum.
     """
 
     request: ir.Operation
@@ -33,6 +34,7 @@ class KernelCall:
     whole_rows: bool = False
     reads_views: bool = True
     writes_views: bool = True
+    never_negative: bool = False
 
     @property
     def image(self) -> ir.Value:

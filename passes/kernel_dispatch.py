@@ -63,11 +63,12 @@ class Kernels:
         whole_rows: bool = False,
         reads_views: bool = True,
         writes_views: bool = True,
+        never_negative: bool = False,
     ) -> ir.Value:
         """The result of a kernel; `write` puts the dispatch there. The rest is as in KernelCall."""
         operands = [image, *([] if residual is None else [residual])]
         op = ir.Operation.create("builtin.unrealized_conversion_cast", results=[result], operands=operands)
-        call = KernelCall(op, layer, family, pack, whole_rows, reads_views, writes_views)
+        call = KernelCall(op, layer, family, pack, whole_rows, reads_views, writes_views, never_negative)
         self.calls.append(call)
         return call.result
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
+import numpy as np
 from iree.compiler import ir
 
 from quantune.ir import build, match, values
 from quantune.numerics.epilogue import average_epilogue
+from quantune.passes.image_views import element_bytes
 from quantune.passes.integer_group import IntegerGroup
 from quantune.passes.kernel_dispatch import Kernels
 from quantune.passes.ukernels.geometry import Geometry
@@ -15,6 +18,7 @@ from quantune.passes.ukernels.image import Placement
 from quantune.passes.ukernels.pack_pool import pack_average, pack_max_pool
 
 MAXIMUM = "linalg.pooling_nhwc_max_unsigned"
+FLOAT_MAXIMUM = "linalg.pooling_nhwc_max"
 AVERAGE = "linalg.pooling_nhwc_sum"
 
 
@@ -46,19 +50,64 @@ def average(name: str, group: IntegerGroup, kernels: Kernels) -> str:
 
 def maximum(name: str, group: IntegerGroup, kernels: Kernels) -> str:
     """Requests qmaxpool for a maximum pool of storage; returns what was chosen and why."""
-    isa = kernels.target.isa("qmaxpool")
+    return _maximum(name, "qmaxpool", group.anchor, group.anchor.operands[0], kernels)
+
+
+def float_maximum(name: str, pool: ir.Operation, kernels: Kernels) -> str:
+    """The same with fmaxpool for f32.
+
+    No byte fills a frame with -inf. Where no value is negative, 0 does as well: a padding of 0 needs no copy.
+    """
+    if not match.is_splat(pool.operands[2], -math.inf):
+        return "generated code: its maximum does not start from -inf"
+    image, pad = pool.operands[0], values.defining(pool.operands[0])
+    padding = None if pad is None else match.padding_of(pad)
+    if pad is not None and padding is not None and padding[2] == -math.inf:
+        source = pad.operands[0]
+        if _never_negative(source, kernels) and _meets_image(pool, values.shape(source), padding[0]):
+            image = build.pad(source, padding[0], padding[1], build.scalar(0.0, build.f32()))
+    return _maximum(name, "fmaxpool", pool, image, kernels)
+
+
+def _maximum(name: str, family: str, pool: ir.Operation, image: ir.Value, kernels: Kernels) -> str:
+    isa = kernels.target.isa(family)
     if isa is None:
         return "generated code: no kernel for this target"
-    pool = group.anchor
     geometry = _geometry(pool)
+    value = pool.results[0]
+    element = element_bytes(value.type)
 
     def pack(where: Placement) -> tuple[bytes, tuple[int, int]]:
-        return pack_max_pool(geometry, where)
+        return pack_max_pool(geometry, element, where)
 
-    value = pool.results[0]
-    value.replace_all_uses_with(kernels.request(name, "qmaxpool", pool.operands[0], None, value.type, pack))
+    never_negative = _never_negative(image, kernels)
+    result = kernels.request(name, family, image, None, value.type, pack, never_negative=never_negative)
+    value.replace_all_uses_with(result)
     pool.erase()
-    return f"kernel qmaxpool for {isa}"
+    return f"kernel {family} for {isa}"
+
+
+def _never_negative(value: ir.Value, kernels: Kernels) -> bool:
+    """Whether kernels make it and clamp it so."""
+    op = values.defining(value)
+    if op is not None and op.name == "tensor.concat":
+        return all(_never_negative(part, kernels) for part in op.operands)
+    padding = None if op is None else match.padding_of(op)
+    if op is not None and padding is not None:
+        return padding[2] >= 0 and _never_negative(op.operands[0], kernels)
+    return any(call.result == value and call.never_negative for call in kernels.calls)
+
+
+def _meets_image(pool: ir.Operation, dims: Sequence[int], low: Sequence[int]) -> bool:
+    """Whether every window has a pixel of the image [1, H, W, C] that lies behind `low` pixels of padding."""
+    geometry = _geometry(pool)
+    out = (geometry.out_height, geometry.out_width)
+    for axis in (0, 1):
+        first = geometry.strides[axis] * np.arange(out[axis])[:, None] - low[1 + axis]
+        taps = first + geometry.dilations[axis] * np.arange(geometry.kernel[axis])
+        if not ((taps >= 0) & (taps < dims[1 + axis])).any(axis=1).all():
+            return False
+    return True
 
 
 def _geometry(pool: ir.Operation) -> Geometry:

@@ -61,6 +61,8 @@ class SelectKernels(Pass):
                 if quant.precision_of(anchor) == "integer":
                     if (rule := self._rule(anchor)) is not None:
                         choices[name] = rule(name, IntegerGroup(ops, anchor), kernels)
+                elif anchor.name == pooling_kernels.FLOAT_MAXIMUM:
+                    choices[name] = pooling_kernels.float_maximum(name, anchor, kernels)
                 elif (group := float_group(ops, anchor)) is not None:
                     choices[name] = self._float(name, group, kernels)
         quantizations = map_kernels.casts(module, kernels)
@@ -136,6 +138,9 @@ class SelectKernels(Pass):
             return pack_family(isa, geometry, group.weight, group.finish, where)
 
         result = build.tensor_type(values.shape(group.result), build.f32())
-        value = kernels.request(name, family, group.image, group.residual, result, pack)
+        positive = group.finish.clamp[0] >= 0
+        value = kernels.request(
+            name, family, group.image, group.residual, result, pack, never_negative=positive
+        )
         group.result.replace_all_uses_with(value)
         return f"kernel {family} for {isa}"

@@ -20,14 +20,19 @@ def pack_average(
     return pack_depthwise(geometry, ones, epilogue, isa, largest, placement)
 
 
-def pack_max_pool(geometry: Geometry, placement: Placement | None = None) -> tuple[bytes, tuple[int, int]]:
-    """(blob, workgroups x and y) for qmaxpool. placement: by default dense tensors."""
-    where = placement or geometry.dense()
+def pack_max_pool(
+    geometry: Geometry, element: int, placement: Placement | None = None
+) -> tuple[bytes, tuple[int, int]]:
+    """(blob, workgroups x and y) for qmaxpool and fmaxpool.
+
+    element: the bytes of a value, 1 or 4. placement: by default dense tensors.
+    """
+    where = placement or geometry.dense(element, in_bytes=element)
     block = -(-geometry.out_height // WORKGROUPS)
     header: dict[str, int | float] = {
         "height": geometry.out_height,
         "width": geometry.out_width,
-        "channels": geometry.channels,
+        "pixel_bytes": geometry.channels * element,
         "in_offset": where.input.offset,
         "in_step_x": geometry.strides[1] * where.input.step_x,
         "in_step_y": geometry.strides[0] * where.input.step_y,
@@ -38,4 +43,4 @@ def pack_max_pool(geometry: Geometry, placement: Placement | None = None) -> tup
         "block_height": block,
     }
     header |= where.result_fields
-    return Blob("qmaxpool").finish(header), (-(-geometry.out_height // block), 1)
+    return Blob("maxpool").finish(header), (-(-geometry.out_height // block), 1)

@@ -44,6 +44,9 @@ def test_every_contraction_is_a_kernel_and_right(
     for layer in model.graph.contractions:
         family = "fdepthwise" if layer.kind == "depthwise_conv2d" else "fconv"
         assert choices[layer.name].startswith(f"kernel {family} for "), (layer.name, choices[layer.name])
+    for layer in model.graph.layers:
+        if layer.kind == "max_pool":
+            assert choices[layer.name].startswith("kernel fmaxpool for "), choices[layer.name]
     compile_module(source, tmp_path / "network.vmfb", chosen)
     runner = EmulatedArmRunner if emulated else HostRunner
     image = images(model.input_shape)[0]

@@ -152,7 +152,7 @@ each_float_depthwise_machine = each_of("fdepthwise")
 
 
 def _names(family: str) -> tuple[str, ...]:
-    return (family,) if family in ("qmaxpool", "move") else (family, f"{family}_residual")
+    return (family,) if family in ("qmaxpool", "fmaxpool", "move") else (family, f"{family}_residual")
 
 
 def _pack(call: Call, kernel: int) -> bytes:

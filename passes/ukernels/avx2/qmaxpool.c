@@ -1,4 +1,5 @@
-// Maximum pooling for AVX2.
-#define SYMBOL(name) quantune_##name##_avx2
+// Maximum pooling of u8 for AVX2.
+#define KERNEL quantune_qmaxpool_avx2
+#define ELEMENT u8
 #define BLOCK 32
-#include "../qmaxpool.h"
+#include "../maxpool.h"

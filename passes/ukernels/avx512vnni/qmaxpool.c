@@ -1,4 +1,5 @@
-// Maximum pooling for AVX-512.
-#define SYMBOL(name) quantune_##name##_avx512vnni
+// Maximum pooling of u8 for AVX-512.
+#define KERNEL quantune_qmaxpool_avx512vnni
+#define ELEMENT u8
 #define BLOCK 64
-#include "../qmaxpool.h"
+#include "../maxpool.h"

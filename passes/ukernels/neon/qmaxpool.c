@@ -1,4 +1,5 @@
-// Maximum pooling for NEON.
-#define SYMBOL(name) quantune_##name##_neon
+// Maximum pooling of u8 for NEON.
+#define KERNEL quantune_qmaxpool_neon
+#define ELEMENT u8
 #define BLOCK 16
-#include "../qmaxpool.h"
+#include "../maxpool.h"

@@ -1,4 +1,5 @@
-// Maximum pooling for plain C.
-#define SYMBOL(name) quantune_##name##_portable
+// Maximum pooling of u8 for plain C.
+#define KERNEL quantune_qmaxpool_portable
+#define ELEMENT u8
 #define BLOCK 16
-#include "../qmaxpool.h"
+#include "../maxpool.h"
