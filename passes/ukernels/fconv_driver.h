@@ -11,6 +11,9 @@
 
 // The most rows a workgroup may do.
 #define MOST_ROWS 224
+// Few rows, of so many tiles at most, take at most so many operands at a time; no segment is longer. Their weights then fit L1.
+#define PART 256
+#define MOST_SHARES (64 / TILE_ROWS + 1)
 
 typedef struct {
   const u8 *input;
@@ -38,8 +41,15 @@ INLINE void set_rows(Rows *r, const Convolution *c, i64 from, i64 count) {
   }
 }
 
-// While a tile is computed the weights of the next come nearer, a part for each tile of rows, so that memory is read at an even rate.
-INLINE void do_tile(const Convolution *c, const Rows *r, i64 tile) {
+INLINE void set_share(Rows *r, const Convolution *c, i64 rows, i64 shares, i64 share) {
+  const i64 from = rows * share / shares, to = rows * (share + 1) / shares;
+  r->shares = shares, r->share = share;
+  set_rows(r, c, from, to - from);
+}
+
+// The product of some rows with one panel of weights. Meanwhile the weights of the next come nearer, a part for each tile of rows, so
+// that memory is read at an even rate.
+INLINE Tile tile_of(const Convolution *c, const Rows *r, i64 tile) {
   const i32 *p = c->params;
   const u8 *blob = (const u8 *)p;
   const u32 group = (u32)tile / (u32)p[FCONV_group_tiles], column = (u32)tile % (u32)p[FCONV_group_tiles] * TILE_COLUMNS;
@@ -47,12 +57,12 @@ INLINE void do_tile(const Convolution *c, const Rows *r, i64 tile) {
   const i64 panel = TILE_COLUMNS * (i64)p[FCONV_depth];
   const float *weights = (const float *)(blob + p[FCONV_weight_offset]) + tile * panel;
   const i64 rate = tile + 1 < p[FCONV_tiles] ? 4 * TILE_COLUMNS / r->shares : 0;
-  const Tile t = {
+  return (Tile){
       .operands = r->operands,
       .segments = segments,
       .end = segments + 2 * p[FCONV_segments],
       .weights = weights,
-      .bias = (const float *)(blob + p[FCONV_bias_offset]) + tile * TILE_COLUMNS,
+      .start = (const float *)(blob + p[FCONV_bias_offset]) + tile * TILE_COLUMNS,
       .residual = c->residual ? r->residual : 0,
       .out = r->out,
       .operand = group * (i64)p[FCONV_group_bytes],
@@ -63,20 +73,56 @@ INLINE void do_tile(const Convolution *c, const Rows *r, i64 tile) {
       .soon = (const u8 *)(weights + (rate ? panel : 0)) + r->share * rate * p[FCONV_depth],
       .soon_step = rate,
   };
-  multiply_tile(&t, r->count);
+}
+
+// A few rows and one panel, a part of the operands at a time: its weights stay in L1 while all rows pass by, and the weights of the next
+// part come nearer. A whole panel of a deep layer would come from L2 again for every tile of rows, and the next from memory beside it.
+OUTLINE void do_few_rows(const Convolution *c, i64 rows, i64 shares, i64 tile) {
+  Rows r[MOST_SHARES];
+  Tile t[MOST_SHARES];
+  float sums[MOST_SHARES][TILE_ROWS * TILE_COLUMNS];
+  for (i64 share = 0; share < shares; share++) {
+    set_share(&r[share], c, rows, shares, share);
+    t[share] = tile_of(c, &r[share], tile);
+  }
+  const i32 *p = c->params, *segment = t[0].segments, *end = t[0].end;
+  const float *weights = t[0].weights;
+  i64 left = p[FCONV_depth] * (p[FCONV_tiles] - tile);  // operands until the last panel's end
+  while (segment != end) {
+    const i32 *const part = segment;
+    i64 operands = 0;
+    do operands += segment[1] / 4, segment += 2;
+    while (segment != end && operands + segment[1] / 4 <= PART);
+    const i64 rate = left >= 2 * PART ? 4 * TILE_COLUMNS / shares : 0;
+    for (i64 share = 0; share < shares; share++) {
+      Tile *const product = &t[share];
+      product->segments = part, product->end = segment, product->weights = weights;
+      product->soon = (const u8 *)(weights + (rate ? PART * TILE_COLUMNS : 0)) + share * rate * operands, product->soon_step = rate;
+      product->sums = segment == end ? 0 : sums[share];
+      multiply_tile(product, r[share].count);
+      product->start = sums[share], product->start_step = TILE_COLUMNS;
+    }
+    weights += operands * TILE_COLUMNS, left -= operands;
+  }
 }
 
 // Rows are shared out evenly: a last tile of one row would cost almost as much as a full one.
 INLINE void do_workgroup(const Convolution *c, i64 rows, i64 begin, i64 end) {
-  Rows r;
-  r.shares = (rows + TILE_ROWS - 1) / TILE_ROWS;
-  // A panel that stays in L1 together with a few rows is walked for these rows; a larger one is kept and the rows pass by.
+  const i64 shares = (rows + TILE_ROWS - 1) / TILE_ROWS;
+  if (shares <= MOST_SHARES && !c->params[FCONV_tiles_inner]) {
+    for (i64 tile = begin; tile < end; tile++) do_few_rows(c, rows, shares, tile);
+    return;
+  }
+  // Panels that stay in L1 together with a few rows are walked for these rows; a larger one is kept and the rows pass by.
   const i64 at_once = c->params[FCONV_tiles_inner] ? end - begin : 1;
-  for (i64 t = begin; t < end; t += at_once) {
-    for (r.share = 0; r.share < r.shares; r.share++) {
-      const i64 from = rows * r.share / r.shares, to = rows * (r.share + 1) / r.shares;
-      set_rows(&r, c, from, to - from);
-      for (i64 tile = t; tile < t + at_once; tile++) do_tile(c, &r, tile);
+  for (i64 first = begin; first < end; first += at_once) {
+    for (i64 share = 0; share < shares; share++) {
+      Rows r;
+      set_share(&r, c, rows, shares, share);
+      for (i64 tile = first; tile < first + at_once; tile++) {
+        const Tile product = tile_of(c, &r, tile);
+        multiply_tile(&product, r.count);
+      }
     }
   }
 }

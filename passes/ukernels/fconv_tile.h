@@ -7,7 +7,10 @@
 typedef struct {
   const u8 *const *operands;   // each row's first operand
   const i32 *segments, *end;   // (byte offset, bytes) of the operands
-  const float *weights, *bias;
+  const float *weights;
+  const float *start;          // each row's sums before this: the bias, or what `sums` has
+  i64 start_step;              // f32 from one row's to the next's
+  float *sums;                 // [TILE_ROWS][TILE_COLUMNS]: where sums are left that want more products, or null
   const u8 *const *residual;   // each row's first column, or null
   u8 *const *out;
   i64 operand, channel;        // bytes to add to the rows' operands; to residual and out

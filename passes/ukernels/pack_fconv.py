@@ -18,6 +18,7 @@ from quantune.passes.ukernels.workgroups import blocks
 
 ELEMENT = 4  # bytes
 MOST_ROWS = 224  # of a workgroup, as in fconv_driver.h
+PART = 256  # operands of a segment at most, as there
 SMALL_PANELS = 32 * 1024  # bytes of weights that stay in L1 beside a few rows
 
 
@@ -97,14 +98,16 @@ def define(isa: str, family: str, name: str) -> int:
 
 
 def _segments(geometry: Geometry, image: Image) -> NDArray[np.int64]:
-    """[segments, 2]: byte offset from a pixel's first operand, bytes; taps side by side are one."""
+    """[segments, 2]: byte offset from a pixel's first operand, bytes; of taps side by side as one run."""
     side_by_side = geometry.whole_rows and image.step_x == geometry.channels * ELEMENT
     joined = geometry.kernel[1] if side_by_side else 1
     run = joined * geometry.channels // geometry.groups * ELEMENT
     rows = np.arange(geometry.kernel[0]) * geometry.dilations[0] * image.step_y
     columns = np.arange(0, geometry.kernel[1], joined) * geometry.dilations[1] * image.step_x
     starts = (rows[:, None] + columns).ravel()
-    return np.stack([starts, np.full_like(starts, run)], axis=1)
+    cuts = np.arange(0, run, PART * ELEMENT)
+    lengths = np.minimum(run - cuts, PART * ELEMENT)
+    return np.stack([(starts[:, None] + cuts).ravel(), np.tile(lengths, len(starts))], axis=1)
 
 
 def _weights(weight: NDArray[np.float32], geometry: Geometry, columns: int) -> NDArray[np.float32]:

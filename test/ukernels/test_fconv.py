@@ -51,6 +51,29 @@ def test_every_number_of_channels(machine: Machine) -> None:
 
 
 @each_float_machine
+def test_depths_that_are_taken_in_parts(machine: Machine) -> None:
+    """Few rows take a part of the operands at a time; parts end within windows' rows and between them."""
+    shapes = ((1, 1), (3, 5), (7, 7), (9, 8))
+    depths = (
+        (255, POINTWISE),
+        (256, POINTWISE),
+        (257, POINTWISE),
+        (1030, POINTWISE),
+        (90, SQUARE),
+        (300, SQUARE),
+    )
+    check(
+        machine,
+        [
+            FloatConvolution(out, c, 50, kernel, residual=c == 300, clamp=(-1, 2), seed=c)
+            for out in shapes
+            for c, kernel in depths
+        ]
+        + [FloatConvolution((7, 7), 140, 160, SQUARE, dilations=(1, 2), groups=2)],
+    )
+
+
+@each_float_machine
 def test_every_window(machine: Machine) -> None:
     check(
         machine,

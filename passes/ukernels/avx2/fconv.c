@@ -31,7 +31,10 @@ INLINE void multiply_rows(const Tile *t, const int rows) {
   const u8 *a[TILE_ROWS];
   __m256 sums[TILE_ROWS][2];
 #pragma clang loop unroll(full)
-  for (int i = 0; i < rows; i++) a[i] = t->operands[i] + t->operand, sums[i][0] = _mm256_loadu_ps(t->bias), sums[i][1] = _mm256_loadu_ps(t->bias + 8);
+  for (int i = 0; i < rows; i++) {
+    const float *start = t->start + i * t->start_step;
+    a[i] = t->operands[i] + t->operand, sums[i][0] = _mm256_loadu_ps(start), sums[i][1] = _mm256_loadu_ps(start + 8);
+  }
   const float *w = t->weights;
   const u8 *soon = t->soon;
   const i64 soon_step = t->soon_step;
@@ -52,13 +55,14 @@ INLINE void multiply_rows(const Tile *t, const int rows) {
       __asm__("" : "+r"(k));  // keeps the row pointers where they are, see qconv.c
     } while (k != last);
   }
-  float buffer[TILE_ROWS * TILE_COLUMNS] __attribute__((aligned(32)));
+  float buffer[TILE_ROWS * TILE_COLUMNS];
+  float *found = t->sums ? t->sums : buffer;
 #pragma clang loop unroll(full)
   for (int i = 0; i < rows; i++) {
-    _mm256_store_ps(buffer + i * TILE_COLUMNS, sums[i][0]);
-    _mm256_store_ps(buffer + i * TILE_COLUMNS + 8, sums[i][1]);
+    _mm256_storeu_ps(found + i * TILE_COLUMNS, sums[i][0]);
+    _mm256_storeu_ps(found + i * TILE_COLUMNS + 8, sums[i][1]);
   }
-  finish(t, rows, buffer);
+  if (!t->sums) finish(t, rows, found);
 }
 
 #define ROWS(n) \

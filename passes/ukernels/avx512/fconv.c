@@ -49,7 +49,7 @@ INLINE void multiply_rows(const Tile *t, const int rows, const int wide) {
     a[i] = t->operands[i] + t->operand;
     // Results are fetched before they are written: stores alone would wait for their lines one after the other.
     for (int j = 0; j < wide; j++) _mm_prefetch(t->out[i] + t->channel + 64 * j, _MM_HINT_T0);
-    for (int j = 0; j < wide; j++) sums[i][j] = _mm512_loadu_ps(t->bias + 16 * j);
+    for (int j = 0; j < wide; j++) sums[i][j] = _mm512_loadu_ps(t->start + i * t->start_step + 16 * j);
   }
   const float *w = t->weights;
   const u8 *soon = t->soon;
@@ -60,8 +60,13 @@ INLINE void multiply_rows(const Tile *t, const int rows, const int wide) {
     // Four operands at a time: every other instruction may take a multiplier's port.
 #pragma clang loop unroll(disable)
     for (; k + 16 <= last; k += 16, w += 4 * TILE_COLUMNS) {
-      _mm_prefetch(soon, _MM_HINT_T1);
-      _mm_prefetch(soon + 128, _MM_HINT_T1);
+      if (rows <= 4) {  // of few rows weights are all that matters: eight lines of them a step
+#pragma clang loop unroll(full)
+        for (int i = 0; i < 8; i++) _mm_prefetch(soon + 64 * i, _MM_HINT_T1);
+      } else {
+        _mm_prefetch(soon, _MM_HINT_T1);
+        _mm_prefetch(soon + soon_step / 2, _MM_HINT_T1);
+      }
       soon += soon_step;
       __asm__("" : "+r"(k));  // keeps the row pointers where they are, see avx2/qconv.c
 #pragma clang loop unroll(full)
@@ -72,6 +77,12 @@ INLINE void multiply_rows(const Tile *t, const int rows, const int wide) {
       __asm__("" : "+r"(k));
       add_products(rows, wide, a, k, w, sums);
     }
+  }
+  if (t->sums) {
+#pragma clang loop unroll(full)
+    for (int i = 0; i < rows; i++)
+      for (int j = 0; j < wide; j++) _mm512_storeu_ps(t->sums + i * TILE_COLUMNS + 16 * j, sums[i][j]);
+    return;
   }
   t->residual ? finish(t, rows, wide, 1, sums) : finish(t, rows, wide, 0, sums);
 }

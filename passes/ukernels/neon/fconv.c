@@ -23,7 +23,10 @@ INLINE void multiply_rows(const Tile *t, const int rows, i64 count) {
   float32x4_t sums[TILE_ROWS][2], x[TILE_ROWS];
   const u8 *a[TILE_ROWS];
 #pragma clang loop unroll(full)
-  for (int i = 0; i < rows; i++) sums[i][0] = vld1q_f32(t->bias), sums[i][1] = vld1q_f32(t->bias + 4);
+  for (int i = 0; i < rows; i++) {
+    const float *start = t->start + i * t->start_step;
+    sums[i][0] = vld1q_f32(start), sums[i][1] = vld1q_f32(start + 4);
+  }
   const float *w = t->weights;
   for (const i32 *segment = t->segments; segment != t->end; segment += 2) {
 #pragma clang loop unroll(full)
@@ -45,10 +48,11 @@ INLINE void multiply_rows(const Tile *t, const int rows, i64 count) {
       STEP(0);
     }
   }
-  float buffer[TILE_ROWS][TILE_COLUMNS];
+  float buffer[TILE_ROWS * TILE_COLUMNS];
+  float *found = t->sums ? t->sums : buffer;
 #pragma clang loop unroll(full)
-  for (int i = 0; i < rows; i++) vst1q_f32(buffer[i], sums[i][0]), vst1q_f32(buffer[i] + 4, sums[i][1]);
-  finish(t, count, buffer[0]);
+  for (int i = 0; i < rows; i++) vst1q_f32(found + i * TILE_COLUMNS, sums[i][0]), vst1q_f32(found + i * TILE_COLUMNS + 4, sums[i][1]);
+  if (!t->sums) finish(t, count, found);
 }
 
 #define ROWS(n) \

@@ -6,17 +6,19 @@
 #include "../fconv_finish.h"
 
 OUTLINE void multiply_tile(const Tile *t, i64 count) {
-  float sums[TILE_ROWS][TILE_COLUMNS];
+  float buffer[TILE_ROWS * TILE_COLUMNS];
+  float *sums = t->sums ? t->sums : buffer;
   for (i64 i = 0; i < count; i++) {
-    for (int j = 0; j < TILE_COLUMNS; j++) sums[i][j] = t->bias[j];
+    float *row = sums + i * TILE_COLUMNS;
+    for (int j = 0; j < TILE_COLUMNS; j++) row[j] = t->start[i * t->start_step + j];
     const float *w = t->weights;
     for (const i32 *segment = t->segments; segment != t->end; segment += 2) {
       const float *a = (const float *)(t->operands[i] + t->operand + segment[0]);
       for (i64 k = 0; k < segment[1] / 4; k++, w += TILE_COLUMNS)
-        for (int j = 0; j < TILE_COLUMNS; j++) sums[i][j] += a[k] * w[j];
+        for (int j = 0; j < TILE_COLUMNS; j++) row[j] += a[k] * w[j];
     }
   }
-  finish(t, count, sums[0]);
+  if (!t->sums) finish(t, count, sums);
 }
 
 #include "../fconv_driver.h"
