@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 @dataclass(frozen=True)
 class Recipe:
-    """SGD with Nesterov momentum (or AdamW) in cycles of the learning rate, mostly one.
+    """SGD with Nesterov momentum (or AdamW) in cycles of the learning rate, each beginning where the one before ended.
 
     cycles: (epochs, peak learning rate). The peak is reached after the share `warm_up` of the cycle's steps;
         from there it falls to zero as a cosine. One more cycle continues a finished training.
@@ -59,14 +59,14 @@ class Recipe:
 
 RECIPES = {
     "resnet18": Recipe(),
-    "mobilenet_v2": Recipe(cycles=((6, 0.2), (4, 0.1))),
+    "mobilenet_v2": Recipe(cycles=((6, 0.2), (4, 0.1), (6, 0.1))),
     # Without batch norm SGD is slow (88 % after 8 epochs), and half of the features dropped is too much.
     "squeezenet": Recipe(
         cycles=((12, 0.003), (8, 0.002)), adam=True, weight_decay=0.01, drop_out=0.1, warm_up=0.3, clip=5.0
     ),
     "vgg16": Recipe(cycles=((6, 0.1),)),
     "shufflenet_v2": Recipe(cycles=((7, 0.2), (4, 0.1))),
-    "mobilenet_v1": Recipe(cycles=((6, 0.15), (4, 0.1))),
-    "googlenet": Recipe(cycles=((6, 0.2),)),
+    "mobilenet_v1": Recipe(cycles=((6, 0.15), (4, 0.1), (6, 0.1))),
+    "googlenet": Recipe(cycles=((6, 0.2), (6, 0.15))),
     "resnet50": Recipe(cycles=((5, 0.2),)),
 }
