@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 @dataclass(frozen=True)
 class Recipe:
-    """SGD with Nesterov momentum (or AdamW) in cycles of the learning rate, each beginning where the one before ended.
+    """SGD with Nesterov momentum (or AdamW) in one or several cycles of the learning rate.
 
     cycles: (epochs, peak learning rate). The peak is reached after the share `warm_up` of the cycle's steps;
         from there it falls to zero as a cosine. One more cycle continues a finished training.
