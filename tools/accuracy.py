@@ -33,6 +33,8 @@ TEST_IMAGES = 10_000
 CALIBRATION_IMAGES = 128
 PARTS = ("table", "mixed", "photos")
 """Every method's accuracy; mixed plans for speed; EfficientNet-Lite0 on photos."""
+KEPT = {"table": "records", "mixed": "mixed", "photos": "photos"}
+"""Part → its rows in accuracy.json, which stay where the part is not asked for."""
 
 
 def measured(case: Case, wanted: Sequence[Method], number: str) -> tuple[list[Record], int]:
@@ -56,15 +58,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _check("part", parts, PARTS)
     wanted = [m for m in rows if not asked.methods or m.name in asked.methods.split(",")]
     models = asked.models or MODELS
-    found = _Found()
+    before = accuracy_results.written(asked.output)
+    found = _Found(*([] if part in parts else before.get(name, []) for part, name in KEPT.items()))
     progress = Output(False).progress
-    for number, model in enumerate(models, 1):
+    for number, model in enumerate(models if {"table", "mixed"} & {*parts} else [], 1):
         where = f"{number}/{len(models)}"
         with found.attempt(model):
             case = _case(model, asked, progress)
-            records, failed = measured(case, wanted if "table" in parts else [], where)
-            found.records += records
-            found.failures += failed
+            if "table" in parts:
+                records, failed = measured(case, wanted, where)
+                found.records += records
+                found.failures += failed
             for target in accuracy_mixed.targets_here() if "mixed" in parts else []:
                 print(f"[{where}] {model} for speed on {target}", file=sys.stderr, flush=True)
                 found.mixed.append(accuracy_mixed.measure(case, target))
@@ -96,6 +100,7 @@ class _Found:
             self.failures += 1
 
     def write(self, asked: argparse.Namespace) -> list[Path]:
+        """Nothing without the table, which all else is beside."""
         if not self.records:
             return []
         return accuracy_results.write(self.records, asked.calibration, asked.output, self.mixed, self.photos)

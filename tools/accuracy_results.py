@@ -11,12 +11,19 @@ import accuracy_plot
 from accuracy_goals import Goal, Table, goals
 from accuracy_methods import SIZES, Method, methods
 from quantune.backend.benchmark import cpu_info, versions
-from quantune.files import write_atomic, write_json
+from quantune.files import read_json, write_atomic, write_json
 from quantune.report import text
 
 FOLDER = Path("docs/results")
 SCHEMA = "quantune.accuracy/1"
 Record = dict[str, Any]
+
+
+def written(folder: Path) -> dict[str, Any]:
+    """What `write` has left there before; empty where it has not."""
+    path = folder / "accuracy.json"
+    found: dict[str, Any] = read_json(path) if path.exists() else {}
+    return found if found.get("schema") == SCHEMA else {}
 
 
 def write(
@@ -160,7 +167,9 @@ def _photos(rows: Sequence[Record]) -> str:
 def _plain(record: Record) -> Record:
     """Without the cache's key; the widths of all layers in one string."""
     kept = {name: value for name, value in record.items() if name not in ("key", "widths", "seconds")}
-    if "widths" in record:
+    if isinstance(record.get("widths"), str):  # read from what was written before
+        kept["widths"] = record["widths"]
+    elif "widths" in record:
         kept["widths"] = " ".join(str(bits) for bits in record["widths"].values())
     return kept
 

@@ -69,7 +69,7 @@ def _trials(found: dict[str, Any], goal: str) -> str:
         gain += f" ({block['geomean_speedup_of_medians']:.2f}x)"
         lines.append([SHOWN[name], *cells, *([gain] if goal == "best" else [])])
     if goal == "best":
-        expected = [f"{m['expected_random_trials_to_best']:g}" for m in found["models"].values()]
+        expected = [f"{m['expected_random_trials_to_best']:.3g}" for m in found["models"].values()]
         lines.append(["expected of random search", *expected, "1x"])
     return table(["", *models, *(["speed-up"] if goal == "best" else [])], lines)
 

@@ -12,6 +12,7 @@ import pytest
 import accuracy
 import accuracy_goals
 import accuracy_methods
+import accuracy_photos
 import accuracy_results
 from quantune.errors import QuantuneError
 
@@ -108,6 +109,17 @@ def test_the_page_has_every_row_and_the_files_agree(tmp_path: Path) -> None:
     root = ElementTree.parse(paths[2]).getroot()
     told = [title.text or "" for title in root.iter("{http://www.w3.org/2000/svg}title")]
     assert "a, v2: 0.50 points" in told and "b, uniform 3 bits: 43.00 points" in told
+
+
+def test_parts_that_are_not_asked_for_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    accuracy_results.write(records("a"), 256, tmp_path)
+    before = (tmp_path / "accuracy.md").read_text()
+    row = {"variant": "int8", "data": "2 photos", "images": 2, "agreement": 0.5, "sqnr_db": 9.0}
+    monkeypatch.setattr(accuracy_photos, "measure", lambda progress: [row | {"average_bits": 8.0}])
+    assert accuracy.main(["--parts", "photos", "--calibration", "256", "-o", str(tmp_path)]) == 0
+    after = (tmp_path / "accuracy.md").read_text()
+    assert after.startswith(before.rstrip("\n")) and "| 2 photos | int8 | 1 of 2 | 9.0 dB | 8.00 |" in after
+    assert accuracy_results.written(tmp_path)["records"][1]["widths"] == "4 8"
 
 
 def test_a_row_that_lacks_a_model_has_no_mean(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from PIL import Image
 import quantune
 from quantune.cli.main import run
 from quantune.job.job import Job
+from quantune.zoo.weights import WEIGHTS_FOLDER
 
 MODELS = '''
 import torch
@@ -155,6 +156,18 @@ def test_weights_that_do_not_fit(tmp_path: Path, models: str, fails: Fails) -> N
         f"{models}:net", "--weights", path, naming=("weights.pt", "does not fit", "0.weight", "[7, 3, 3, 3]")
     )
     fails(f"{models}:net", "--weights", tmp_path / "no.pt", naming=("no.pt", "no such"))
+
+
+def test_weights_of_another_architecture(fails: Fails) -> None:
+    weights = WEIGHTS_FOLDER / "resnet18@32.safetensors"
+    fails(
+        *("zoo:squeezenet@32", "--weights", weights),
+        naming=("resnet18@32.safetensors", "does not fit", "missing", "unknown", "of this architecture"),
+    )
+
+
+def test_fewer_images_than_asked_for(models: str, fails: Fails) -> None:
+    fails(f"{models}:net", "--images", "3", naming=("--images 3", "random:2 has 2", "ask for fewer"))
 
 
 def test_calibration_folders(tmp_path: Path, models: str, fails: Fails) -> None:

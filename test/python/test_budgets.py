@@ -104,6 +104,34 @@ def test_a_permitted_drop_is_measured(place: Path, call: Call) -> None:
     assert not list((place / "job" / "variants").glob("candidate-*.vmfb"))
 
 
+def test_a_frontier_that_is_measured(place: Path, call: Call) -> None:
+    """Every plan of it is compiled; the fp32 end loses nothing."""
+    words = ("--folder", place / "job", "--data", place / "data.npz", "--points", 2)
+    points = call("plan", *words, "--pareto", place / "measured.json")["points"]
+    drops = [point["drop"] for point in points]
+    assert {drop["measures"] for drop in drops} == {"top-1"} and {drop["images"] for drop in drops} == {COUNT}
+    dearest = [max(points, key=lambda p: p[key]) for key in ("milliseconds", "bytes")]
+    assert dearest[1]["drop"]["points"] == 0 and dearest[1]["drop"]["agreement"] == 1
+    kept = read_json(place / "job" / "cache" / "drops.json")
+    assert {row["top1"] for row in kept.values()} >= {drop["top1"] for drop in drops}
+    call("plan", *words, "--pareto", place / "measured.html")
+    page = (place / "measured.html").read_text()
+    assert "top-1" in page and len(read_json(place / "job" / "cache" / "drops.json")) == len(kept)
+
+
+def test_labels_that_do_not_fit_the_model(place: Path, call: Call) -> None:
+    data = np.load(place / "data.npz")
+    for wrong in (4, -1):
+        labels = data["labels"].copy()
+        labels[3] = wrong
+        np.savez(place / "wrong.npz", images=data["images"], labels=labels)
+        for words in (("--max-drop", "1", "-o", place / "no.json"), ("--pareto", place / "no.svg")):
+            error = call("plan", *words, "--data", place / "wrong.npz", "--folder", place / "job", code=1)
+            assert f"wrong.npz[3] has label {wrong}, but the model has 4 classes (0 to 3)" in error
+    error = planned(call, place, "--max-drop", 1, "--data", place / "data.npz", "--data-images", 9, code=1)
+    assert f"9 samples asked for, but {place / 'data.npz'} has {COUNT}; ask for fewer" in error
+
+
 @pytest.mark.parametrize(
     ("budget", "milliseconds", "warned"),
     [

@@ -147,6 +147,25 @@ def test_eval_without_labels_and_of_a_model(
     assert run(["eval", str(place / "out"), "--data", "random:1", "--variant", "v3"]) == 1
 
 
+@pytest.mark.parametrize(
+    ("label", "words", "message"),
+    [
+        (4, (), "data.npz[2] has label 4, but the model has 4 classes"),
+        (-1, (), "data.npz[2] has label -1, but the model has 4 classes"),
+        (0, ("--images", "99"), f"has {COUNT}; ask for fewer"),
+    ],
+)
+def test_eval_of_data_that_do_not_fit(
+    place: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], label: int, words: list[str], message: str
+) -> None:
+    data = np.load(place / "data.npz")
+    labels = data["labels"].copy()
+    labels[2] = label
+    np.savez(tmp_path / "data.npz", images=data["images"], labels=labels)
+    assert run(["eval", str(place / "out"), "--data", str(tmp_path / "data.npz"), *words]) == 1
+    assert message in capfd.readouterr().err
+
+
 def test_bench_and_report(place: Path, call: Call) -> None:
     found = call("bench", place / "out", "--rounds", 2, "--dispatches")
     rows = {(row["system"], row["variant"]): row for row in found["rows"]}

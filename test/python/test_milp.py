@@ -58,7 +58,7 @@ def programs(draw: st.DrawFn) -> Program:
 
     names = {True: ("w8a8", "w4a8", "f32"), False: ("a8", "f32")}
     choices = {la.name: [choice(p) for p in names[la.is_contraction]] for la in graph}
-    edges = {v: Edges(draw(NUMBER), draw(NUMBER), draw(NUMBER)) for v in ["input", *choices]}
+    edges = {v: Edges(*(draw(NUMBER) for _ in range(4))) for v in ["input", *choices]}
     return Program(graph, choices, edges)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -103,19 +104,22 @@ def test_two_processes_share_a_study(tmp_path: Path) -> None:
     assert 8 <= len(finished(open_study(search_of("xgb"), url))) <= 9
 
 
-def test_a_killed_worker_loses_one_trial_at_most(tmp_path: Path) -> None:
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT], ids=["killed", "Ctrl-C"])
+def test_a_worker_that_is_stopped_loses_one_trial_at_most(tmp_path: Path, how: signal.Signals) -> None:
     url, log = f"sqlite:///{tmp_path / 'tune.db'}", tmp_path / "log"
     process = worker(url, log, 50, 0.2, "random")
     deadline = time.monotonic() + 60
     while not (log.exists() and len(log.read_text().splitlines()) >= 3) and time.monotonic() < deadline:
         time.sleep(0.02)
-    process.kill()
-    process.wait()
+    process.send_signal(how)
+    process.wait(60)
     tried = len(log.read_text().splitlines())
     search = search_of("random")
     study = open_study(search, url)
     known = finished(study)
     assert tried - 1 <= len(known) <= tried
+    running = [trial for trial in study.get_trials() if trial.state == optuna.trial.TrialState.RUNNING]
+    assert how == signal.SIGKILL or not running  # its setting is open again at once
     run(search, study, tried + 2)
     assert len(finished(study)) == tried + 2
     assert finished(study)[: len(known)] == known

@@ -36,7 +36,7 @@ def command(
     granularity: methods.Granularity = None,
     scheme: methods.Scheme = None,
     equalize: methods.Equalize = None,
-    images: options.Images = options.IMAGES,
+    images: options.Images = None,
     input_shape: options.InputShape = None,
     as_json: options.Json = False,
 ) -> None:
@@ -47,7 +47,7 @@ def command(
     statistics.json and sensitivity.json; a later compile into the same DIR starts from them.
     """
     shape = options.parse_shape(input_shape)
-    options.at_least_one(images, "--images")
+    calibrated = options.calibration_images(images)
     options.checked_target(target)
     chosen = methods.settings(observer=observer, granularity=granularity, scheme=scheme, equalize=equalize)
 
@@ -56,10 +56,10 @@ def command(
     output = Output(as_json)
     place = folder or jobs.default_folder(model, target)
     asked = JobOptions(
-        model, calibration, str(weights) if weights else None, shape, target, chosen, images=images
+        model, calibration, str(weights) if weights else None, shape, target, chosen, images=calibrated
     )
     with made(place):
-        job = jobs.begin(asked, place, output)
+        job = jobs.begin(asked, place, output, all_images=images is not None)
         found = job.sensitivity(job.statistics())
     _print(output, job, found)
 

@@ -53,7 +53,7 @@ def command(
     equalize: methods.Equalize = None,
     bias_correction: methods.BiasCorrection = None,
     rounding: methods.Rounding = None,
-    images: options.Images = options.IMAGES,
+    images: options.Images = None,
     costs: options.Costs = "measured",
     variants: options.Variants = None,
     compare: Annotated[bool, typer.Option("--compare", help="build uniform int8 as well")] = False,
@@ -75,7 +75,7 @@ def command(
         limits.check_beside(plan)
     asks = limits.checked(target)
     shape = options.parse_shape(input_shape)
-    options.at_least_one(images, "--images")
+    calibrated = options.calibration_images(images)
     given = methods.given(observer, granularity, scheme, equalize, bias_correction, rounding)
     settings = methods.settings(**given)
     with_kernels, priced = options.switched_on(kernels), options.checked_costs(costs)
@@ -92,12 +92,13 @@ def command(
     output = Output(as_json)
     asked = JobOptions(
         *(model, calibration, str(weights) if weights else None, shape, target, settings, with_kernels),
-        images=images,
+        images=calibrated,
         costs=priced,
     )
     with made(folder):
-        job = jobs.begin(asked, folder, output)
+        job = jobs.begin(asked, folder, output, all_images=images is not None)
         decided = load_plan(plan, job.model.graph) if plan else asks.plan(job, output)
+        jobs.warn_of_outliers(job, decided, output)
         variant = "plan" if plan is not None else jobs.variant_of(asks.strategy)
         unfinish(folder)
         built = jobs.build_variants(job, others, variant, decided)

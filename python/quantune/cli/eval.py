@@ -34,7 +34,7 @@ def command(
     ],
     images: Annotated[
         int | None,
-        typer.Option("--images", metavar="N", help="at most so many, spread over the data (default all)"),
+        typer.Option("--images", metavar="N", help="so many, spread over the data (default all)"),
     ] = None,
     variant: Annotated[
         str | None,
@@ -112,11 +112,9 @@ def _check_zoo(model: str, data: str) -> None:
 
 def _dataset(job: Job, data: str, images: int | None, output: Output) -> Dataset:
     """Found and checked before anything is compiled."""
-    from quantune.data import check_classes, load_dataset
+    from quantune.job.data import pictures_for
 
-    channels, height, width = job.model.input_shape[1:]
-    dataset = load_dataset(data, job.model.preprocessing, (channels, height, width), images)
-    check_classes(dataset, job.model.classes, job.model.spec)
+    dataset = pictures_for(job.model, data, images, require=True)
     if dataset.is_random:
         output.warn(f"{data} is noise: accuracy on it says nothing about real images")
     return dataset

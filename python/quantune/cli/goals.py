@@ -84,16 +84,12 @@ class Wanted:
 
     def dataset(self, job: Job, output: Output) -> Dataset:
         """What accuracy is measured on; warns of what cannot tell so small a drop."""
-        from quantune.data.sources import load_dataset
+        from quantune.job.data import pictures_for
 
         # Labels of calibration images say little: the network may have been trained on them.
         found = dataclasses.replace(job.calibration, labels=None)
         if self.data is not None:
-            channels, height, width = job.model.input_shape[1:]
-            found = load_dataset(
-                *(self.data, job.model.preprocessing, (channels, height, width), self.data_images),
-                require=True,
-            )
+            found = pictures_for(job.model, self.data, self.data_images, require=True)
         if found.is_random:
             output.warn(f"{found.description}: accuracy on noise says nothing about real images")
         elif not found.has_labels:

@@ -59,11 +59,18 @@ def is_folder(argument: str) -> bool:
     return False
 
 
-def begin(options: JobOptions, folder: Path, output: Output) -> Job:
-    """The job, with a warning where its figures will mean less than they seem to."""
+def begin(options: JobOptions, folder: Path, output: Output, all_images: bool = False) -> Job:
+    """The job, with a warning where its figures will mean less than they seem to.
+
+    all_images: fewer calibration pictures than `options.images` are an error.
+    """
     from quantune.job.folder import start_job
 
     job = start_job(options, folder, output.progress)
+    if all_images and options.images is not None and len(job.calibration) < options.images:
+        raise QuantuneError(
+            f"--images {options.images}: {options.calibration} has {len(job.calibration)}; ask for fewer"
+        )
     warn_of_random(job, options.calibration, output)
     return job
 
@@ -88,6 +95,26 @@ def warn_of_random(job: Job, data: str, output: Output) -> None:
         output.warn(
             f"{data} is noise: ranges and accuracy will differ on real images; "
             "calibrate on images like those in use"
+        )
+
+
+def warn_of_outliers(job: Job, plan: Plan, output: Output) -> None:
+    """Where a plan stores almost nothing but outliers; SQNR, which they rule, does not show it."""
+    from quantune.plan.boundaries import integer_values
+    from quantune.plan.vanished import vanished
+
+    graph = job.model.graph
+    if not (stored := integer_values(graph, plan)):
+        return
+    found = vanished(graph, job.statistics(), stored)
+    if found:
+        worst = found[0]
+        what = "the calibration images" if worst.name in graph.inputs else f"the value {worst.name}"
+        others = f" (and so it goes with {', '.join(value.name for value in found[1:])})" if found[1:] else ""
+        output.warn(
+            f"{what} reach {worst.largest:.3g} where half of all numbers are below {worst.usual:.3g}: stored "
+            f"in integers, {worst.share:.1%} of them become 0{others}; look for outliers in calibration "
+            "images and weights, or make the layers around it float in the plan"
         )
 
 

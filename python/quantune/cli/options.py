@@ -48,7 +48,13 @@ Target = Annotated[
     ),
 ]
 Images = Annotated[
-    int, typer.Option("--images", metavar="N", help="calibrate on at most so many, spread over the data")
+    int | None,
+    typer.Option(
+        "--images",
+        metavar="N",
+        help=f"calibrate on so many, spread over the data (default {IMAGES}, or all where there are fewer)",
+        show_default=False,
+    ),
 ]
 InputShape = Annotated[
     str | None,
@@ -195,6 +201,11 @@ def parse_peers(text: str | None) -> tuple[str, ...]:
 def switched_on(value: str) -> bool:
     """on → True, off → False."""
     return one_of(value, ("on", "off"), "value of --kernels") == "on"
+
+
+def calibration_images(asked: int | None) -> int:
+    """How many at most; raises QuantuneError unless that is a number of pictures."""
+    return at_least_one(IMAGES if asked is None else asked, "--images")
 
 
 def at_least_one(value: int, option: str) -> int:

@@ -57,7 +57,7 @@ def command(
     equalize: methods.Equalize = None,
     bias_correction: methods.BiasCorrection = None,
     rounding: methods.Rounding = None,
-    images: options.Images = options.IMAGES,
+    images: options.Images = None,
     costs: options.Costs = "measured",
     input_shape: options.InputShape = None,
     as_json: options.Json = False,
@@ -73,7 +73,7 @@ def command(
     asks = limits.checked(target, pareto=front is not None)
     drawn = pareto.checked(front, points, pick, path)
     shape = options.parse_shape(input_shape)
-    options.at_least_one(images, "--images")
+    calibrated = options.calibration_images(images)
     given = methods.given(observer, granularity, scheme, equalize, bias_correction, rounding)
     settings = methods.settings(**given)
     if asks.strategy == "fp32":
@@ -87,16 +87,17 @@ def command(
     place = folder or jobs.default_folder(model, target)
     asked = JobOptions(
         *(model, calibration, str(weights) if weights else None, shape, target, settings),
-        images=images,
+        images=calibrated,
         costs=options.checked_costs(costs),
     )
     with made(place):
-        job = jobs.begin(asked, place, output)
+        job = jobs.begin(asked, place, output, all_images=images is not None)
         if drawn is not None:
             drawn.run(job, asks, path, output)
             return
         assert path is not None
         decided = asks.plan(job, output)
+        jobs.warn_of_outliers(job, decided, output)
     decided.save(path)
     _print(output, decided, path, place)
 

@@ -82,11 +82,11 @@ def command(
         typer.Option(
             "--pictures",
             metavar="N",
-            help="train on at most so many, spread over the data",
+            help="train on so many, spread over the data (default all)",
             show_default=False,
         ),
     ] = None,
-    images: options.Images = options.IMAGES,
+    images: options.Images = None,
     seed: Annotated[int, typer.Option("--seed", metavar="N", help="of batches and chain")] = 0,
     input_shape: options.InputShape = None,
     as_json: options.Json = False,
@@ -103,7 +103,7 @@ def command(
 
     options.one_of(signal, SIGNALS, "signal")
     options.checked_target(target)
-    options.at_least_one(images, "--images")
+    calibrated = options.calibration_images(images)
     if pictures is not None:
         options.at_least_one(pictures, "--pictures")
     _check(epochs, min_accuracy)
@@ -117,11 +117,11 @@ def command(
     settings = _settings(widths, target, epochs, signal, min_accuracy, seed)
     asked = JobOptions(
         *(model, data, str(weights) if weights else None, shape, target),
-        images=images,
+        images=calibrated,
         costs=options.checked_costs(costs),
     )
     with made(folder):
-        job = jobs.begin(asked, folder / "start", output)
+        job = jobs.begin(asked, folder / "start", output, all_images=images is not None)
 
         from quantune.amed.train import train_bits
 
@@ -155,10 +155,9 @@ def _settings(
 
 
 def _labelled(job: Job, data: str, pictures: int | None) -> Any:
-    from quantune.data.sources import load_dataset
+    from quantune.job.data import pictures_for
 
-    _, channels, height, width = job.model.input_shape
-    return load_dataset(data, job.model.preprocessing, (channels, height, width), pictures, split="train")
+    return pictures_for(job.model, data, pictures, split="train", require=True)
 
 
 def _compiled(job: Job, trained: Trained, asked: Any, folder: Path, output: Output) -> dict[str, Any]:

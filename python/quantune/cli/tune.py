@@ -57,7 +57,7 @@ def command(
     ] = None,
     images: Annotated[
         int | None,
-        typer.Option("--images", metavar="N", help=f"judge on at most so many of --data (default {IMAGES})"),
+        typer.Option("--images", metavar="N", help=f"judge on so many of --data (default {IMAGES} at most)"),
     ] = None,
     seed: Annotated[
         int | None, typer.Option("--seed", metavar="N", help="of the strategy (default 0)")
@@ -134,6 +134,7 @@ def command(
         trials=options.at_least_one(_or(trials, TRIALS), "--trials"),
         storage=storage,
         images=options.at_least_one(_or(images, IMAGES), "--images"),
+        all_images=images is not None,
         seed=_or(seed, 0),
         weights=weights,
         input_shape=options.parse_shape(input_shape),

@@ -10,10 +10,10 @@ from typing import Any
 
 from quantune.costs.find import CostSource
 from quantune.data.dataset import Dataset, Image
-from quantune.data.sources import load_dataset
 from quantune.errors import QuantuneError
 from quantune.files import read_json, write_json
 from quantune.ingress.model import Model
+from quantune.job.data import calibration_for
 from quantune.job.imports import import_model, reopen_model
 from quantune.job.job import Job
 from quantune.plan.settings import DEFAULT, Settings, settings_from_json
@@ -75,7 +75,7 @@ def start_job(options: JobOptions, folder: Path, progress: Progress) -> Job:
     """
     weights = Path(options.weights) if options.weights else None
     model = import_model(options.model, weights, options.input_shape, folder / "cache", progress)
-    calibration = _calibration(options, model)
+    calibration = calibration_for(model, options.calibration, options.images)
     if not (folder / "statistics.json").exists():
         for _ in calibration:
             pass
@@ -140,7 +140,7 @@ def open_job(folder: Path, progress: Progress | None = None) -> Job:
             f"rerun `quantune compile … -o {folder}`"
         )
     try:
-        calibration = _calibration(options, model)
+        calibration = calibration_for(model, options.calibration, options.images)
     except QuantuneError as error:
         calibration = _missing(options.calibration, f"{error}")
     return _job(options, model, folder, calibration, progress)
@@ -149,12 +149,6 @@ def open_job(folder: Path, progress: Progress | None = None) -> Job:
 def _job(options: JobOptions, model: Model, folder: Path, calibration: Dataset, progress: Progress) -> Job:
     target = get(options.target)
     return Job(model, target, folder, calibration, options.settings, progress, options.kernels, options.costs)
-
-
-def _calibration(options: JobOptions, model: Model) -> Dataset:
-    channels, height, width = model.input_shape[1:]
-    shape = (channels, height, width)
-    return load_dataset(options.calibration, model.preprocessing, shape, options.images, split="train")
 
 
 def _missing(spec: str, reason: str) -> Dataset:

@@ -16,7 +16,7 @@ are: only the x need to be integer. A value that nobody reads in integers leaves
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +38,10 @@ class Choice:
     precision: str
     costs: Mapping[Measure, float]
 
+    def scaled(self, factor: float) -> Choice:
+        """Its noise times `factor`."""
+        return replace(self, costs={**self.costs, "noise": self.costs["noise"] * factor})
+
 
 @dataclass(frozen=True)
 class Edges:
@@ -45,11 +49,18 @@ class Edges:
 
     Attributes:
         noise: of storing it in integers. quantize, dequantize: microseconds of a boundary.
+        rounding: noise of quantizing it at a boundary, beyond `noise`: of values that layers only move, which
+            lose nothing where they come in integers.
     """
 
     noise: float = 0.0
     quantize: float = 0.0
     dequantize: float = 0.0
+    rounding: float = 0.0
+
+    def scaled(self, factor: float) -> Edges:
+        """All noise times `factor`."""
+        return replace(self, noise=self.noise * factor, rounding=self.rounding * factor)
 
 
 @dataclass(frozen=True)
@@ -79,7 +90,7 @@ class Program:
             return
         own = ({}, 0.0) if value in self.graph.inputs else self._integer(value)
         stored = self._variable(costs={"noise": edges.noise})
-        quantized = self._variable(costs={"latency": edges.quantize})
+        quantized = self._variable(costs={"latency": edges.quantize, "noise": edges.rounding})
         for reader in readers:
             self._at_least({stored: 1.0}, 0.0, self._integer(reader))
         self._at_least({quantized: 1.0, stored: -1.0}, 0.0, own, -1.0)
@@ -147,6 +158,7 @@ class Program:
                 found["noise"] += edges.noise
                 if not from_integer:
                     found["latency"] += edges.quantize
+                    found["noise"] += edges.rounding
                 elif not all(forms) or value in self.graph.outputs:
                     found["latency"] += edges.dequantize
         return found

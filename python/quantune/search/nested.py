@@ -27,13 +27,16 @@ MENU: tuple[Options, ...] = tuple(
         (
             ("settings", "graph", "prior", "context"),
             ("prior", "context"),
+            ("settings", "graph", "context"),
+            ("settings", "graph"),
         ),
         (0.25, 0.5),
         (True, False),
         (0.0, 1.0),
     )
+    if "prior" in groups or not residual
 )
-"""What nested validation chooses from."""
+"""What nested validation chooses from; trees that start from the prior's mean also have its columns."""
 
 
 def tuned(surrogate: Surrogate, measured: Measured) -> list[int]:

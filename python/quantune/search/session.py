@@ -10,8 +10,8 @@ from pathlib import Path
 import optuna
 
 from quantune.data.dataset import Dataset
-from quantune.data.sources import load_dataset
 from quantune.errors import QuantuneError
+from quantune.job.data import calibration_for, pictures_for
 from quantune.job.imports import import_model
 from quantune.plan.schema import Plan
 from quantune.progress import Progress
@@ -29,7 +29,10 @@ FEWEST = 2
 
 @dataclass(frozen=True)
 class Asked:
-    """What the user asked for, as on the command line of `quantune tune`."""
+    """What the user asked for, as on the command line of `quantune tune`.
+
+    all_images: fewer pictures than `images` are an error.
+    """
 
     model: str
     data: str
@@ -41,6 +44,7 @@ class Asked:
     trials: int = 20
     storage: str | None = None
     images: int = 1000
+    all_images: bool = False
     seed: int = 0
     weights: Path | None = None
     input_shape: tuple[int, int, int] | None = None
@@ -57,7 +61,7 @@ class Session:
             raise QuantuneError(f"{target.name} modules do not run on this machine; tune with --target host")
         cache = asked.folder / "cache"
         self.model = import_model(asked.model, asked.weights, asked.input_shape, cache, progress)
-        self.data = self._load(asked.data, asked.images, "test")
+        self.data = pictures_for(self.model, asked.data, asked.images, require=asked.all_images)
         self.space = own_space()
         self.planner = Planner(self.model, target, asked.folder / "tune", self._calibration, progress)
         reference = self.planner.job(self.space.describe(self.space.settings[0]))
@@ -124,11 +128,7 @@ class Session:
         return f"{self.model.name} {self.objective.goal} {digest} {self.asked.strategy}"
 
     def _calibration(self, images: int) -> Dataset:
-        return self._load(self.asked.calibration, images, "train")
-
-    def _load(self, spec: str, images: int, split: str) -> Dataset:
-        channels, height, width = self.model.input_shape[1:]
-        return load_dataset(spec, self.model.preprocessing, (channels, height, width), images, split)
+        return calibration_for(self.model, self.asked.calibration, images)
 
 
 def curves(session: Session) -> dict[str, list[float]]:

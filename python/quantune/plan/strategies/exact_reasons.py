@@ -13,9 +13,13 @@ from quantune.plan.strategies.reasons import alternative, ordinal
 from quantune.sensitivity.metrics import decibels
 
 HOPELESS_DB = 3.0
-"""A layer whose 8-bit noise is half its signal carries nothing worth having."""
+"""What has noise of half its signal carries nothing worth having."""
 QUIET_DB = 60.0
-"""At this SQNR a layer is as good as float: 10 bits."""
+"""At this SQNR anything is as good as float: 10 bits."""
+QUIET = 10 ** (-QUIET_DB / 10)
+"""The same as a noise-to-signal ratio: whatever a drop is relative to, that much is always permitted."""
+HIDDEN = 1000.0
+"""How many times the noise of all layers together the outputs' may be before it has another cause."""
 
 
 def explained(
@@ -60,20 +64,22 @@ def _against(own: Choice, other: Choice, found: Solution) -> str:
     return f"{name}: {time:+.0f} µs, {size:+.1f} kB{noise}"
 
 
-def hopeless(offers: Mapping[str, Offers]) -> bool:
-    """Whether no layer survives 8 bits: then less noise is all that counts."""
-    return bool(offers) and all(decibels(found.local) < HOPELESS_DB for found in offers.values())
+def drowned(nsr: float) -> bool:
+    """Whether a noise-to-signal ratio leaves nothing worth having."""
+    return decibels(nsr) < HOPELESS_DB
 
 
-def remark(offers: Mapping[str, Offers]) -> str | None:
-    """A sentence about networks where there is nothing to weigh; None for all others."""
+def remark(offers: Mapping[str, Offers], output_nsr: float, hopeless: bool) -> str | None:
+    """A sentence about networks where there is nothing to weigh; None for all others.
+
+    output_nsr: of uniform int8. hopeless: whether 8 bits were given up for it.
+    """
     if not offers:
         return "no layer of this network has weights that could be quantized: there is nothing to choose"
-    if hopeless(offers):
-        best = max(decibels(found.local) for found in offers.values())
+    if hopeless:
         return (
-            f"every layer drowns in its own noise even with 8 bits (SQNR {best:.1f} dB at best): look at "
-            "the calibration data and the weights for outliers; until then fp32 is the only sensible plan"
+            f"{_drowning(offers, output_nsr)}: look at the calibration data, the weights and the biases for "
+            "outliers; until then fp32 is the only sensible plan"
         )
     worst = [min((decibels(o.local + a) for a in o.added.values()), default=0.0) for o in offers.values()]
     if min(worst) > QUIET_DB:
@@ -82,3 +88,13 @@ def remark(offers: Mapping[str, Offers]) -> str | None:
             "the plan is simply the cheapest"
         )
     return None
+
+
+def _drowning(offers: Mapping[str, Offers], output_nsr: float) -> str:
+    best = max(decibels(found.local) for found in offers.values())
+    if best < HOPELESS_DB:
+        return f"every layer drowns in its own noise even with 8 bits (SQNR {best:.1f} dB at best)"
+    outputs = f"the outputs drown in 8 bits (SQNR {decibels(output_nsr):.1f} dB)"
+    if HIDDEN * sum(found.local for found in offers.values()) < output_nsr:
+        return f"{outputs} although every layer by itself looks quiet: a few huge numbers hide what is lost"
+    return outputs

@@ -5,7 +5,7 @@ Where v2 decides layer by layer in O(n), with the two boundaries of a float isla
 too, and a value that is not stored in integers loses nothing to rounding. Prices and local metrics are v2's;
 their noise is scaled such that uniform int8 has the SQNR that was measured.
 
-The least noise within all budgets; or, where the noise has a limit, the least time (or bytes). Where no layer
+The least noise within all budgets; or, where the noise has a limit, the least time (or bytes). Where nothing
 survives 8 bits, a limit relative to uniform int8 means nothing: then the least noise, which is f32's.
 """
 
@@ -23,7 +23,7 @@ from quantune.plan.program import Assignment, Choice, Edges, Program
 from quantune.plan.schema import LayerPlan, Plan
 from quantune.plan.solve import NOISE_MARGIN, Limits, Solution, best
 from quantune.plan.strategies import fp32, uniform
-from quantune.plan.strategies.exact_reasons import explained, hopeless, remark
+from quantune.plan.strategies.exact_reasons import QUIET, drowned, explained, remark
 from quantune.plan.strategies.misses import missed
 from quantune.plan.strategies.offers import Offers, noise_factor, offers_of
 from quantune.plan.strategies.request import Request
@@ -51,12 +51,18 @@ class Exact:
     uniform: Mapping[Measure, float]
     fp32: Mapping[Measure, float]
 
+    @property
+    def hopeless(self) -> bool:
+        """Whether nothing of uniform int8's outputs survives: a drop relative to that means nothing."""
+        return bool(self.offers) and drowned(self.uniform["noise"])
+
     def limits(self, goal: Goal) -> Limits:
         """Of budgets and permitted noise, in the program's units."""
         assert self.request.sensitivity is not None
         found: dict[Measure, float] = {budget.kind: budget.limit(self.fp32) for budget in goal.budgets}
         if goal.max_drop_sqnr_db is not None:
-            found["noise"] = self.request.sensitivity.output_nsr * 10 ** (goal.max_drop_sqnr_db / 10)
+            permitted = self.request.sensitivity.output_nsr * 10 ** (goal.max_drop_sqnr_db / 10)
+            found["noise"] = max(permitted, QUIET)
         return found
 
 
@@ -69,7 +75,7 @@ def plan(request: Request) -> Plan:
         goal = dataclasses.replace(goal, minimize="latency")
     began = time.perf_counter()
     exact = exact_of(request)
-    if hopeless(exact.offers):
+    if exact.hopeless:
         goal = Goal(goal.budgets)
     found = _solved(exact, goal)
     if found is None:
@@ -90,7 +96,7 @@ def _solved(exact: Exact, goal: Goal) -> Solution | None:
     limits = exact.limits(goal)
     # Whoever counts bits compares noise.
     margin = 1.0 if "bits" in limits else NOISE_MARGIN
-    if goal.budgets and goal.minimize == "noise" and "latency" not in limits and not hopeless(exact.offers):
+    if goal.budgets and goal.minimize == "noise" and "latency" not in limits and not exact.hopeless:
         capped: Limits = {**limits, "latency": SLOWER * exact.uniform["latency"]}
         if (found := best(exact.program, "noise", capped, margin)) is not None:
             return found
@@ -106,11 +112,13 @@ def exact_of(request: Request) -> Exact:
     factor = noise_factor(request.sensitivity.output_nsr, offers.values())
     noise = {la.name: _stored_noise(request, la, offers, factor) for la in graph}
     choices = {la.name: _choices(request, la, offers.get(la.name), noise[la.name], factor) for la in graph}
+    moved = _moved_noise(graph, noise)
     edges = {
         value: Edges(
             noise.get(value, 0.0),
             prices.quantize(math.prod(graph.shape(value))),
             prices.dequantize(math.prod(graph.shape(value))),
+            moved.get(value, 0.0),
         )
         for value in [*graph.inputs, *noise]
     }
@@ -120,8 +128,8 @@ def exact_of(request: Request) -> Exact:
     scale = measured / (measured + extra) if measured > 0 else 1.0
     program = Program(
         graph,
-        {name: [_scaled(choice, scale) for choice in found] for name, found in choices.items()},
-        {value: dataclasses.replace(edge, noise=edge.noise * scale) for value, edge in edges.items()},
+        {name: [choice.scaled(scale) for choice in found] for name, found in choices.items()},
+        {value: edge.scaled(scale) for value, edge in edges.items()},
     )
     return Exact(
         request,
@@ -159,6 +167,15 @@ def _stored_noise(request: Request, layer: Layer, offers: Mapping[str, Offers], 
     return factor * 10 ** (-sqnr / 10)
 
 
+def _moved_noise(graph: Graph, noise: Mapping[str, float]) -> dict[str, float]:
+    """Of values that layers only move: what storing the value that they move would have added."""
+    found: dict[str, float] = {}
+    for layer in graph:
+        if layer.is_transparent:
+            found[layer.name] = max(found.get(v, noise.get(v, 0.0)) for v in layer.inputs)
+    return found
+
+
 def _choices(
     request: Request, layer: Layer, found: Offers | None, stored: float, factor: float
 ) -> list[Choice]:
@@ -185,10 +202,6 @@ def _choices(
         return [choice("w8a8")]
     widths = [p for p in found.prices if p == found.widest or request.asked or found.pays(p)]
     return [*(choice(p, max(0.0, found.noise(p, factor) - stored)) for p in widths), *in_float]
-
-
-def _scaled(choice: Choice, scale: float) -> Choice:
-    return Choice(choice.precision, {**choice.costs, "noise": choice.costs["noise"] * scale})
 
 
 def _why_float(graph: Graph, assignment: Assignment, name: str) -> str:
@@ -228,6 +241,6 @@ def plan_of(exact: Exact, found: Solution) -> Plan:
         "average_bits": totals["bits"] / max(weights, 1),
         "prices": request.prices.sources,
         "menu": list(request.menu),
-        "remark": remark(exact.offers),
+        "remark": remark(exact.offers, exact.uniform["noise"], exact.hopeless),
     }
     return dataclasses.replace(base, strategy="milp", layers=layers, report=report)

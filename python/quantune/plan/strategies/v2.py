@@ -10,6 +10,7 @@ what narrower weights add is never taken to fade (factor 1 at least).
 - A layer becomes a float island where the share of the noise that this saves (all but the rounding of its
   output, which is stored in integers all the same) is at least FLOAT_GAIN times the price in time,
   boundaries included, and in bytes: there float buys accuracy cheaply.
+- Layers without weights between islands are float too: there is nothing to quantize for.
 - All others take the fastest combination of what is offered that keeps the predicted SQNR within the
   permitted drop (`plan.knapsack`). Offered is what is faster or smaller than 8 bits on the target; what
   is only smaller is chosen when the menu was asked for.
@@ -22,20 +23,22 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Collection, Mapping
 
-from quantune.graph.model import Layer
+from quantune.graph.model import Graph, Layer
 from quantune.plan.boundaries import boundaries, integer_values, is_integer
 from quantune.plan.cost import Prices
 from quantune.plan.knapsack import Option, cheapest
-from quantune.plan.schema import Plan
+from quantune.plan.schema import LayerPlan, Plan
 from quantune.plan.strategies import uniform
-from quantune.plan.strategies.exact_reasons import hopeless, remark
+from quantune.plan.strategies.exact_reasons import QUIET, drowned, remark
 from quantune.plan.strategies.offers import Offers, noise_factor, offers_of
 from quantune.plan.strategies.reasons import explained
 from quantune.plan.strategies.request import Request
 from quantune.sensitivity.metrics import decibels
 
 FLOAT_GAIN = 1.5
+BETWEEN = "float, as all around it: so there is no boundary between"
 LEAST_SHARE = 0.05  # of the network's noise; below that no island is worth a sentence
 BYTES_FOR_TIME = 0.25  # a network that grows by 4 % is as bad as one that slows by 1 %
 
@@ -50,12 +53,15 @@ def plan(request: Request) -> Plan:
         if (found := offers_of(request, layer)) is not None
     }
     islands = _islands(request, offers)
-    if hopeless(offers):
-        islands = dict.fromkeys(offers, "float: no layer of this network survives 8 bits")
+    hopeless = _hopeless(request, offers, islands)
+    if hopeless:
+        islands = dict.fromkeys(offers, "float: nothing of this network survives 8 bits")
     chosen = _chosen(request, offers, islands)
     layers = dict(base.layers)
     for name, option in chosen.items():
         layers[name] = explained(base.layers[name], offers, name, option.name, islands.get(name))
+    for name in _between_islands(request.graph, layers):
+        layers[name] = dataclasses.replace(layers[name], precision="float", reason=BETWEEN)
     decided = dataclasses.replace(base, strategy="v2", layers=layers)
     factor = _factor(request, offers)
     predicted = sum(offers[name].noise(option.name, factor) for name, option in chosen.items())
@@ -69,7 +75,7 @@ def plan(request: Request) -> Plan:
         "boundaries": len(boundaries(request.graph, decided)),
         "menu": list(request.menu),
         "max_drop_sqnr_db": request.max_drop_sqnr_db,
-        "remark": remark(offers),
+        "remark": remark(offers, request.sensitivity.output_nsr, hopeless),
     }
     return dataclasses.replace(decided, report=report)
 
@@ -134,10 +140,38 @@ def _islands(request: Request, offers: dict[str, Offers]) -> dict[str, str]:
     return reasons
 
 
+def _hopeless(request: Request, offers: dict[str, Offers], islands: Collection[str]) -> bool:
+    """Whether 8 bits with these islands leave nothing of the outputs: then less noise is all that counts."""
+    left = sum(found.storage if name in islands else found.local for name, found in offers.items())
+    return bool(offers) and drowned(_factor(request, offers) * left)
+
+
+def _between_islands(graph: Graph, layers: Mapping[str, LayerPlan]) -> set[str]:
+    """Layers without weights whose way to the nearest weights leads to f32 on all sides.
+
+    In integers they would only cost boundaries. A layer is looked at again when a neighbour of it drops out.
+    """
+    consumers = graph.consumers()
+    neighbours = {
+        layer.name: [*(v for v in layer.inputs if v in graph), *(la.name for la in consumers[layer.name])]
+        for layer in graph
+    }
+    integer = {name for name, choice in layers.items() if choice.precision == "integer"}
+    found = {name for name in integer if not graph.layer(name).is_contraction}
+    open_ = list(found)
+    while open_:
+        name = open_.pop()
+        if name in found and any(n in integer and n not in found for n in neighbours[name]):
+            found.remove(name)
+            open_ += [n for n in neighbours[name] if n in found]
+    return found
+
+
 def _chosen(request: Request, offers: dict[str, Offers], islands: dict[str, str]) -> dict[str, Option]:
     """Layer → what it takes, the islands as they are decided."""
     assert request.sensitivity is not None
-    budget = request.sensitivity.output_nsr * 10 ** (request.max_drop_sqnr_db / 10)
+    permitted = request.sensitivity.output_nsr * 10 ** (request.max_drop_sqnr_db / 10)
+    budget = max(permitted, QUIET)
     factor, (time, size) = _factor(request, offers), _totals(request, offers)
     items = {}
     for name, found in offers.items():
