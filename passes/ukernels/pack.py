@@ -13,7 +13,14 @@ from quantune.passes.ukernels import pack_amx
 from quantune.passes.ukernels.geometry import Geometry, Segments
 from quantune.passes.ukernels.image import Placement
 from quantune.passes.ukernels.layouts import Layout, layout_of
-from quantune.passes.ukernels.panels import DEPTH, block_segments, fits_nibbles, nibbles, operand_segments
+from quantune.passes.ukernels.panels import (
+    DEPTH,
+    bit_stream,
+    block_segments,
+    nibbles,
+    operand_segments,
+    stored_bits,
+)
 from quantune.passes.ukernels.params import Blob, epilogue_fields
 from quantune.passes.ukernels.schedule import biases, flush_schedules
 from quantune.passes.ukernels.workgroups import blocks
@@ -38,7 +45,7 @@ def pack_weights(weight: NDArray[np.int8], geometry: Geometry, parts: Segments) 
 
 
 def panels(
-    packed: NDArray[np.int8], layout: Layout, biased: NDArray[np.int64], four_bits: bool
+    packed: NDArray[np.int8], layout: Layout, biased: NDArray[np.int64], bits: int, isa: str
 ) -> NDArray[np.int8]:
     """A tile's weights as its kernel reads them, [tiles, bytes], from `pack_weights`.
 
@@ -46,7 +53,8 @@ def panels(
     the biases add.
     """
     flat = packed.reshape(len(packed), -1)
-    flat = nibbles(flat) if four_bits else flat
+    if bits < 8:
+        flat = bit_stream(flat, bits) if isa == "amx" else nibbles(flat)
     if not (layout.shift or layout.biased):
         return flat
     lacking = layout.shift * packed.sum(axis=(1, 3), dtype=np.int64) - biased
@@ -133,15 +141,15 @@ def pack_conv(
     lines = pack_amx.lines(geometry, parts, where.input, group_tiles(geometry)) if isa == "amx" else None
     # Unpacking costs no speed once a workgroup. AMX unpacks as it goes, for every few strips of pixels:
     # whoever asks for 4 bits has chosen bytes over some time.
-    four_bits = fits_nibbles(weight)
+    bits = stored_bits(weight, lines is not None and lines.single_pass)
     unbiased = pack_weights(weight, geometry, parts)
-    at_once = block_segments(parts) if four_bits else len(parts.places)
+    at_once = block_segments(parts) if bits == 4 else len(parts.places)
     blocks_of_panel = -(-len(parts.places) // at_once)
     if flushes is None:
         order, total = [b""] * len(unbiased) * blocks_of_panel, np.zeros((len(unbiased), TILE), np.int64)
     else:
         order, total = _streams(unbiased, flushes, largest, layout, at_once)
-    packed = panels(unbiased, layout, total, four_bits)
+    packed = panels(unbiased, layout, total, bits, isa)
     tiles, panel = packed.shape
     blob = Blob("qconv")
     table_offset = blob.add(parts.table(geometry, where.input))
@@ -165,7 +173,7 @@ def pack_conv(
         "segments_offset": table_offset,
         "schedule_offset": 0 if flushes is None else schedule_offset,
         "scale_offset": scale_offset,
-        "nibbles": int(four_bits),
+        "bits": bits,
         "blocks": blocks_of_panel,
         "block_segments": at_once,
         "panel_bytes": panel,
@@ -174,7 +182,7 @@ def pack_conv(
     if lines is not None:
         header |= pack_amx.fields(lines, parts, panel, tiles)
     else:
-        header |= _fields(geometry.rows, tiles, panel, parts.depth * TILE // 2 if four_bits else 0)
+        header |= _fields(geometry.rows, tiles, panel, parts.depth * TILE // 2 if bits == 4 else 0)
     whole = geometry.rows if lines is None else header["row_tiles"]
     return blob.finish(header | where.fields | epilogue_fields(epilogue, residual_f32)), (
         -(-whole // header["block_rows"]),

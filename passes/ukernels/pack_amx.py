@@ -36,6 +36,11 @@ class Lines:
         """Tiles of one line."""
         return -(-self.length // ROWS)
 
+    @property
+    def single_pass(self) -> bool:
+        """Whether every weight is read once: one product takes all pixels."""
+        return self.count * self.tiles <= STRIPS
+
     def cost(self, column_tiles: int) -> float:
         return self.count * self.tiles * (1 + COPY_COST * self.copied / column_tiles)
 

@@ -111,7 +111,7 @@ OUTLINE void do_blocks(Convolution *c, i64 last, i64 tile) {
 INLINE void use_panels(Convolution *c, i64 tile, i64 count) {
   const i32 *p = c->params;
   c->first_tile = tile;
-  if (!p[QCONV_nibbles]) {
+  if (p[QCONV_bits] == 8) {
     c->panels = panel_of(p, tile), c->panel_step = p[QCONV_panel_bytes];
     return;
   }

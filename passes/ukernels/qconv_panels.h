@@ -11,7 +11,7 @@ OUTLINE void unpack_nibbles(s8 *restrict to, const u8 *restrict from, i64 weight
     for (int j = 0; j < 32; j++) to[j] = (s8)((from[j] & 15) - 8), to[j + 32] = (s8)((from[j] >> 4) - 8);
 }
 
-INLINE i64 head_bytes(const i32 *p) { return p[QCONV_panel_bytes] - p[QCONV_depth] * (p[QCONV_nibbles] ? 8 : 16); }
+INLINE i64 head_bytes(const i32 *p) { return p[QCONV_panel_bytes] - p[QCONV_depth] * 2 * p[QCONV_bits]; }
 
 INLINE const s8 *panel_of(const i32 *p, i64 tile) {
   return (const s8 *)p + p[QCONV_weight_offset] + tile * (i64)p[QCONV_panel_bytes];

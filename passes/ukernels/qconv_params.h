@@ -39,7 +39,7 @@
   FIELD(segments_offset)     /* i32[segments][2]: offset, length */                                                                        \
   FIELD(schedule_offset)     /* i32[tiles][blocks], of that block's flush schedule; 0: there is none */                                    \
   FIELD(scale_offset)        /* f32[tiles][2][16]: multipliers, then offsets */                                                            \
-  FIELD(nibbles)             /* 1: weights are stored in 4 bits, see qconv_panels.h */                                                     \
+  FIELD(bits)                /* of a stored weight: 8, or 4, see qconv_panels.h; AMX: 4 to 8 */                                            \
   FIELD(blocks)              /* of a panel that is too deep to be unpacked at once, else 1 */                                              \
   FIELD(block_segments)      /* of a block */                                                                                              \
   FIELD(panel_bytes)         /* of a tile's weights and what goes with them */                                                             \

@@ -129,7 +129,7 @@ MACHINES = (
     Machine("avx2", "x86_64", ("avx2", "fma")),
     Machine("avx512", "x86_64", ("avx2", "fma", "avx512f", "avx512bw", "avx512vl")),
     Machine("avx512vnni", "x86_64", ("avx2", "fma", "avx512f", "avx512bw", "avx512vl", "avx512_vnni")),
-    Machine("amx", "x86_64", ("avx512f", "avx512bw", "avx512vl", "amx_tile", "amx_int8")),
+    Machine("amx", "x86_64", ("avx512f", "avx512bw", "avx512vl", "avx512vbmi", "amx_tile", "amx_int8")),
     Machine("portable", "x86_64", ("fma",)),
     Machine("portable", "aarch64"),
     Machine("neon", "aarch64", ("asimd",)),

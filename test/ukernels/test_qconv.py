@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from convolutions import FILLS, INFINITY, Convolution, Fill, check, prepare
 from machines import MACHINES, Machine, each_machine
+from quantune.passes.ukernels import panels
 
 POINTWISE, SQUARE = (1, 1), (3, 3)
 
@@ -126,6 +127,39 @@ def test_weights_of_four_bits(machine: Machine) -> None:
         Convolution((5, 4), 300, 17, (2, 2), dilations=(2, 2)),
     ]
     check(machine, [replace(s, weight_bits=4, fill=fill) for s in shapes for fill in ("random", "least")])
+
+
+@each_machine
+def test_weights_of_five_to_seven_bits(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In one pass over the weights, where some kernels unpack as they go; chunks of 64, of less, and gathered."""
+    monkeypatch.setattr(panels, "FAR_WEIGHTS", 0)
+    shapes = [
+        Convolution((1, 1), 1000, 40, stored=False),
+        Convolution((7, 7), 64, 48, SQUARE, residual=True),
+        Convolution((7, 7), 80, 33, padding=((1, 1), (1, 1))),
+        Convolution((3, 5), 21, 17, SQUARE),
+        Convolution((4, 4), 36, 20, SQUARE, groups=2),
+        Convolution((5, 4), 12, 70, (2, 2), dilations=(2, 2)),
+    ]
+    check(
+        machine,
+        [
+            replace(shape, weight_bits=bits, fill=fill)
+            for shape in shapes
+            for bits in (5, 6, 7)
+            for fill in ("random", "least")
+        ],
+    )
+
+
+@pytest.mark.parametrize("bits", [7, 6, 5, 4])
+def test_amx_stores_what_it_waits_for_in_few_bits(bits: int) -> None:
+    machine = next(m for m in MACHINES if m.isa == "amx")
+    weights = 512 * 9 * 64
+    cases = [Convolution(out, 512, 64, SQUARE, weight_bits=bits, fill="least") for out in ((7, 7), (14, 14))]
+    packed, rest = (len(prepare(case, machine)[0].inputs[-1]) for case in cases)
+    assert bits / 8 * weights < packed < (bits / 8 + 0.01) * weights
+    assert rest > weights or bits == 4
 
 
 def test_four_bits_are_half_the_bytes() -> None:

@@ -7,6 +7,7 @@
 
 #include "convolution.h"
 #include "epilogue.h"
+#include "unpack.h"
 
 #define AHEAD 8192  // bytes between the weights in work and those fetched
 
@@ -81,29 +82,20 @@ INLINE void fetch(const s8 *from, i64 bytes) {
   for (i64 i = 0; i < bytes; i += 64) _mm_prefetch(from + i, _MM_HINT_T1);
 }
 
-// 32 bytes are 64 weights plus 8: the first 32 in the low nibbles, the others in the high ones.
-INLINE void unpack_nibbles(s8 *to, const s8 *from, i64 weights) {
-  const __m512i mask = _mm512_set1_epi8(15), middle = _mm512_set1_epi8(8);
-  for (i64 i = 0; i < weights; i += 64, from += 32) {
-    const __m256i low = _mm256_loadu_si256((const __m256i *)from), high = _mm256_srli_epi16(low, 4);
-    const __m512i both = _mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1);
-    _mm512_storeu_si512(to + i, _mm512_sub_epi8(_mm512_and_si512(both, mask), middle));
-  }
-}
-
 INLINE void multiply(Convolution *c, const s8 *panel, int cold, const int rows, const int columns) {
   const i32 *p = c->params;
   const Strip *s = c->strips[c->current];
   const u8 *a[STRIPS];
   for (int i = 0; i < rows; i++) a[i] = s[i].operands;
   const i64 chunk = p[QCONV_chunk], chunks = p[QCONV_depth] / chunk, stride = s[0].stride;
-  const int joined = p[QCONV_copied], nibbles = p[QCONV_nibbles], each = (int)((c->pending.count + chunks - 1) / chunks);
-  const i64 bytes = chunk * (nibbles ? 8 : 16), next_panel = p[QCONV_panel_bytes];
+  const int joined = p[QCONV_copied], packed = p[QCONV_bits] < 8, each = (int)((c->pending.count + chunks - 1) / chunks);
+  const i64 bytes = chunk * 2 * p[QCONV_bits], next_panel = p[QCONV_panel_bytes];
+  const Packing packing = packing_of(p[QCONV_bits]);
   s8 unpacked[2][2][1024] __attribute__((aligned(64)));
   _tile_zero(0), _tile_zero(1), _tile_zero(2), _tile_zero(3);
-  for (int j = 0; j < columns && nibbles; j++) unpack_nibbles(unpacked[0][j], panel + j * next_panel, chunk * 16);
+  for (int j = 0; j < columns && packed; j++) unpack(unpacked[0][j], panel + j * next_panel, chunk * 16, &packing);
   for (i64 k = 0; k < chunks; k++, panel += bytes) {
-    const s8 *w[2] = {nibbles ? unpacked[k & 1][0] : panel, nibbles ? unpacked[k & 1][1] : panel + next_panel};
+    const s8 *w[2] = {packed ? unpacked[k & 1][0] : panel, packed ? unpacked[k & 1][1] : panel + next_panel};
     const i64 at = joined ? k * chunk : c->segments[2 * k];
     if (rows > 2)
       step_tall(a, at, stride, w[0], rows);
@@ -113,7 +105,7 @@ INLINE void multiply(Convolution *c, const s8 *panel, int cold, const int rows, 
       const s8 *next = panel + j * next_panel + bytes;
       if (cold) fetch(next + AHEAD, bytes);
       // A chunk early: what was just stored is slow to load.
-      if (nibbles && k + 1 < chunks) unpack_nibbles(unpacked[(k + 1) & 1][j], next, chunk * 16);
+      if (packed && k + 1 < chunks) unpack(unpacked[(k + 1) & 1][j], next, chunk * 16, &packing);
     }
     for (int i = 0; i < each && c->pending.next < c->pending.count; i++) finish_strip(c);
   }

@@ -23,6 +23,7 @@ RELEVANT = (
         "avx512bw",
         "avx512vl",
         "avx512_vnni",
+        "avx512vbmi",
         "amx_tile",
         "amx_int8",
     ),

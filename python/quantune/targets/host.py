@@ -30,7 +30,7 @@ def detect(machine: cpu.Cpu) -> Target:
             avx2=has("avx2") and has("fma"),
             avx512=avx512,
             avx512_vnni=vnni,
-            amx=vnni and has("amx_tile") and has("amx_int8"),
+            amx=vnni and has("avx512vbmi") and has("amx_tile") and has("amx_int8"),
         )
     if machine.architecture == "aarch64":
         return Target(
