@@ -141,7 +141,7 @@ def pack_conv(
     lines = pack_amx.lines(geometry, parts, where.input, group_tiles(geometry)) if isa == "amx" else None
     # Unpacking costs no speed once a workgroup. AMX unpacks as it goes, for every few strips of pixels:
     # whoever asks for 4 bits has chosen bytes over some time.
-    bits = stored_bits(weight, lines is not None and lines.single_pass)
+    bits = stored_bits(weight, lines is not None and lines.waits)
     unbiased = pack_weights(weight, geometry, parts)
     at_once = block_segments(parts) if bits == 4 else len(parts.places)
     blocks_of_panel = -(-len(parts.places) // at_once)
@@ -181,6 +181,7 @@ def pack_conv(
     }
     if lines is not None:
         header |= pack_amx.fields(lines, parts, panel, tiles)
+        header["bounded"] = int(pack_amx.bounded(unbiased, epilogue, residual_f32))
     else:
         header |= _fields(geometry.rows, tiles, panel, parts.depth * TILE // 2 if bits == 4 else 0)
     whole = geometry.rows if lines is None else header["row_tiles"]
@@ -215,6 +216,7 @@ def _fields(rows: int, tiles: int, panel: int, more: int) -> dict[str, int]:
         "row_tiles",
         "strips",
         "flat_width",
+        "bounded",
     )
     return dict.fromkeys(unused, 0) | {
         "block_rows": block_rows,

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
+from quantune.numerics.epilogue import Epilogue
 from quantune.passes.ukernels.geometry import Geometry, Segments
 from quantune.passes.ukernels.image import Image
 from quantune.passes.ukernels.workgroups import WORKGROUPS
@@ -37,9 +41,9 @@ class Lines:
         return -(-self.length // ROWS)
 
     @property
-    def single_pass(self) -> bool:
-        """Whether every weight is read once: one product takes all pixels."""
-        return self.count * self.tiles <= STRIPS
+    def waits(self) -> bool:
+        """Whether fetching a tile of weights takes longer than its products: with one tile of pixels."""
+        return self.count * self.tiles == 1
 
     def cost(self, column_tiles: int) -> float:
         return self.count * self.tiles * (1 + COPY_COST * self.copied / column_tiles)
@@ -74,6 +78,18 @@ def blocks(row_tiles: int, column_tiles: int) -> tuple[int, int]:
 
 def _even(count: int, parts: int) -> int:
     return -(-count // parts // 2) * 2
+
+
+def bounded(packed: NDArray[np.int8], epilogue: Epilogue, residual_f32: bool) -> bool:
+    """Whether results are u8 and, before they are clamped, within the range of i32 whatever the input.
+
+    packed: [tiles, steps, 16, step]. With half of the range to spare, so that rounding does not matter.
+    """
+    if epilogue.output is None or residual_f32:
+        return False
+    largest = 255 * int(np.abs(packed.astype(np.int32)).sum(axis=(1, 3)).max())
+    reach = largest * float(np.abs(epilogue.multiplier).max()) + float(np.abs(epilogue.offset).max())
+    return reach + 255 * abs(float(epilogue.residual_multiplier or 0)) < 1 << 30
 
 
 def fields(found: Lines, parts: Segments, panel_bytes: int, column_tiles: int) -> dict[str, int]:

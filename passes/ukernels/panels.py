@@ -12,7 +12,7 @@ from quantune.passes.ukernels.layouts import layout_of
 DEPTH = 1024  # operands whose weights are unpacked at once, as in qconv_panels.h
 LINE = 64  # weights that are packed together
 NIBBLE = 7  # greatest weight of 4 bits
-FAR_WEIGHTS = 1 << 18  # of a layer that waits for them rather than for its products
+FAR_WEIGHTS = 1 << 18  # so many do not stay in L1
 
 
 def fits_nibbles(weight: NDArray[np.int8]) -> bool:
@@ -20,15 +20,14 @@ def fits_nibbles(weight: NDArray[np.int8]) -> bool:
     return bool(np.abs(weight).max(initial=0) <= NIBBLE)
 
 
-def stored_bits(weight: NDArray[np.int8], once: bool) -> int:
+def stored_bits(weight: NDArray[np.int8], waits: bool) -> int:
     """Bits of a stored weight: 4 where they hold all, else 8; between them only where that costs no time.
 
-    once: whether the kernel can unpack 5 to 7 bits and reads every weight once. Then many weights come sooner
-    as fewer bytes.
+    waits: whether the kernel can unpack 5 to 7 bits as they come, and would wait for bytes otherwise.
     """
     if fits_nibbles(weight):
         return 4
-    return max(5, int(np.abs(weight).max()).bit_length() + 1) if once and weight.size > FAR_WEIGHTS else 8
+    return max(5, int(np.abs(weight).max()).bit_length() + 1) if waits and weight.size > FAR_WEIGHTS else 8
 
 
 def operand_segments(geometry: Geometry, weight: NDArray[np.int8], isa: str) -> Segments:
@@ -53,7 +52,7 @@ def block_segments(parts: Segments) -> int:
 
 
 def bit_stream(weights: NDArray[np.int8], bits: int) -> NDArray[np.int8]:
-    """[tiles, bytes] → bits / 8 as many: every 8 weights plus 2^(bits - 1) are `bits` bytes, low bits first."""
+    """[tiles, bytes] → bits / 8 as many: 8 weights plus 2^(bits - 1) are `bits` bytes, low bits first."""
     raised = (weights.reshape(-1, 1) + (1 << bits - 1)).astype(np.uint8)
     chosen = np.unpackbits(raised, axis=1, bitorder="little")[:, :bits]
     return np.packbits(chosen, bitorder="little").reshape(len(weights), -1).view(np.int8)

@@ -33,6 +33,7 @@
   FIELD(row_tiles)           /* of all lines */                                                                                            \
   FIELD(strips)              /* tiles of pixels that are done at once: 2 with two tiles of columns, 4 with one */                          \
   FIELD(flat_width)          /* pixels from one image row to the next in a line */                                                         \
+  FIELD(bounded)             /* 1: results are u8, and before they are clamped none leaves the range of i32 */                             \
   RESULT_FIELDS(FIELD)                                                                                                                     \
   RESIDUAL_FIELDS(FIELD)                                                                                                                   \
   EPILOGUE_FIELDS(FIELD)                                                                                                                   \

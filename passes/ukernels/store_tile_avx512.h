@@ -7,15 +7,19 @@
 #include "common.h"
 #include "finish.h"
 
-// Clamped from above only: what lies below the range of i32 converts to the least i32, so u8 results are clamped from below as bytes.
-INLINE __m512 sixteen(const i32 *sums, __m512 scale, __m512 offset, const u8 *residual, const Finish *f, __mmask16 columns) {
+INLINE __m512 scaled(const i32 *sums, __m512 scale, __m512 offset, const u8 *residual, const Finish *f, __mmask16 columns) {
   __m512 v = _mm512_fmadd_ps(_mm512_cvtepi32_ps(_mm512_loadu_si512(sums)), scale, offset);
   if (residual) {
     const __m512 r = f->residual_f32 ? _mm512_maskz_loadu_ps(columns, residual)
                                      : _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(columns, residual)));
     v = _mm512_fmadd_ps(r, _mm512_set1_ps(f->residual_multiplier), v);
   }
-  return _mm512_min_ps(v, _mm512_set1_ps(f->high));
+  return v;
+}
+
+// Clamped from above only: what lies below the range of i32 converts to the least i32, so u8 results are clamped from below as bytes.
+INLINE __m512 sixteen(const i32 *sums, __m512 scale, __m512 offset, const u8 *residual, const Finish *f, __mmask16 columns) {
+  return _mm512_min_ps(scaled(sums, scale, offset, residual, f, columns), _mm512_set1_ps(f->high));
 }
 
 // Four rows, u8. Packing works within 128-bit quarters: quarter q of the packed rows holds columns 4q..4q+3 of each; `order` transposes that.

@@ -44,6 +44,7 @@ class Convolution:
         residual_f32: whether the residual is f32, else u8.
         around_input, around_output, around_residual: of a larger tensor that has the operand inside.
         frame: pixels round the result that the kernel fills; at most `around_output`'s.
+        magnitude: of results, in those that fit the output's range.
     """
 
     out: Pair = (5, 3)
@@ -67,6 +68,7 @@ class Convolution:
     around_output: Surroundings = DENSE
     around_residual: Surroundings = DENSE
     frame: Frame = NO_FRAME
+    magnitude: float = 1.0
 
     @property
     def reach(self) -> Pair:
@@ -214,7 +216,7 @@ def _epilogue(
     elif case.residual:
         residual = Quantization(8, spread / 700, int(random.integers(0, 256)))
         other = random.integers(0, 256, accumulated.shape).astype(np.uint8)
-    return contraction_epilogue(case.layer, weight, scales, source, residual, output), other
+    return contraction_epilogue(case.layer, weight, case.magnitude * scales, source, residual, output), other
 
 
 def _pack(

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from convolutions import FILLS, INFINITY, Convolution, Fill, check, prepare
 from machines import MACHINES, Machine, each_machine
-from quantune.passes.ukernels import panels
+from quantune.numerics.epilogue import Epilogue
+from quantune.passes.ukernels import pack_amx, panels
+from quantune.plan.schema import Quantization
 
 POINTWISE, SQUARE = (1, 1), (3, 3)
+STORED = Quantization(8, 1.0, 0)
 
 
 @each_machine
@@ -131,15 +135,15 @@ def test_weights_of_four_bits(machine: Machine) -> None:
 
 @each_machine
 def test_weights_of_five_to_seven_bits(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In one pass over the weights, where some kernels unpack as they go; chunks of 64, of less, and gathered."""
+    """One tile of pixels, for which AMX unpacks as it goes: chunks of 64, of less, and gathered."""
     monkeypatch.setattr(panels, "FAR_WEIGHTS", 0)
     shapes = [
         Convolution((1, 1), 1000, 40, stored=False),
-        Convolution((7, 7), 64, 48, SQUARE, residual=True),
-        Convolution((7, 7), 80, 33, padding=((1, 1), (1, 1))),
+        Convolution((2, 5), 64, 48, SQUARE, residual=True),
+        Convolution((4, 4), 80, 33, padding=((1, 1), (1, 1))),
         Convolution((3, 5), 21, 17, SQUARE),
         Convolution((4, 4), 36, 20, SQUARE, groups=2),
-        Convolution((5, 4), 12, 70, (2, 2), dilations=(2, 2)),
+        Convolution((3, 4), 12, 70, (2, 2), dilations=(2, 2)),
     ]
     check(
         machine,
@@ -156,7 +160,7 @@ def test_weights_of_five_to_seven_bits(machine: Machine, monkeypatch: pytest.Mon
 def test_amx_stores_what_it_waits_for_in_few_bits(bits: int) -> None:
     machine = next(m for m in MACHINES if m.isa == "amx")
     weights = 512 * 9 * 64
-    cases = [Convolution(out, 512, 64, SQUARE, weight_bits=bits, fill="least") for out in ((7, 7), (14, 14))]
+    cases = [Convolution(out, 512, 64, SQUARE, weight_bits=bits, fill="least") for out in ((1, 1), (7, 7))]
     packed, rest = (len(prepare(case, machine)[0].inputs[-1]) for case in cases)
     assert bits / 8 * weights < packed < (bits / 8 + 0.01) * weights
     assert rest > weights or bits == 4
@@ -168,6 +172,33 @@ def test_four_bits_are_half_the_bytes() -> None:
     wide, narrow = (len(prepare(replace(case, weight_bits=bits), machine)[0].inputs[-1]) for bits in (5, 4))
     weights = 512 * 9 * 64
     assert narrow < 0.51 * weights < weights < wide
+
+
+def test_results_beyond_32_bits_are_not_clamped_as_bytes() -> None:
+    """A multiplier so large that sums leave the range of i32: the kernel must clamp before it converts."""
+    packed = np.full((1, 1, 16, 4), 127, np.int8)
+
+    def bounded(multiplier: float, residual_f32: bool = False, output: Quantization | None = STORED) -> bool:
+        epilogue = Epilogue(
+            np.array([multiplier], np.float32), np.zeros(1, np.float32), None, None, None, output
+        )
+        return pack_amx.bounded(packed, epilogue, residual_f32)
+
+    limit = 2**30 / (4 * 127 * 255)
+    assert bounded(0.99 * limit) and not bounded(1.01 * limit)
+    assert not bounded(0.1, residual_f32=True) and not bounded(0.1, output=None)
+
+
+@each_machine
+def test_enormous_results(machine: Machine) -> None:
+    """Far beyond 32 bits before they are clamped, with and without a proof that they are not."""
+    cases = [
+        Convolution((5, 7), 64, 64, residual=residual, magnitude=magnitude, clamp=clamp)
+        for residual in (False, True)
+        for magnitude in (1.0, 1e4, 1e8)
+        for clamp in ((-INFINITY, INFINITY), (0.0, 1.0))
+    ]
+    check(machine, cases)
 
 
 @st.composite

@@ -16,6 +16,7 @@ from quantune.targets.cost_model import PRECISIONS, CostModel
 MEASURED, MODELLED = "measured on host", "modelled"
 SCALE_BYTES = 8  # of every output channel: its scale and bias
 TILE = 16  # output channels that a kernel does side by side
+FAR_WEIGHTS = 1 << 18  # as in passes/ukernels/panels.py
 
 
 @dataclass(frozen=True)
@@ -104,19 +105,21 @@ def modelled(work: Work, precision: str, model: CostModel) -> Price:
     if not work.weights:
         return Price(model.microseconds((work.read + work.written) / element), 0)
     rate = model.depthwise[is_float] if work.kind == "depthwise_conv2d" else model.rate(precision)
-    size = round(work.weights * _bytes_each(work, precision))
+    size = round(work.weights * _bytes_each(work, precision, model))
     cycles = max(work.macs / rate, size / model.bytes) + work.written / element
     return Price(model.microseconds(cycles), size + SCALE_BYTES * work.channels)
 
 
-def _bytes_each(work: Work, precision: str) -> float:
+def _bytes_each(work: Work, precision: str, model: CostModel) -> float:
     """Of a weight as it is stored; all kernels but depthwise convolutions' fill up tiles of columns."""
     if work.kind == "depthwise_conv2d":
         return 4 if precision == "f32" else 1
     filled = -(-work.channels // TILE) * TILE / work.channels
     if precision == "f32":
         return 4 * filled
-    return filled / 2 if int(precision[1]) <= 4 else filled
+    bits = max(4, int(precision[1]))
+    packed = bits == 4 or (work.macs <= model.packed_rows * work.weights and work.weights > FAR_WEIGHTS)
+    return filled * bits / 8 if packed else filled
 
 
 def boundary(model: CostModel, kind: str) -> Line:

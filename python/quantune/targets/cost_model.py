@@ -27,6 +27,7 @@ class CostModel:
         bytes: weights a cycle from beyond the second-level cache.
         boundary: elements a cycle through a boundary of its own: quantize, dequantize.
         call: microseconds of a dispatch.
+        packed_rows: at so few output pixels weights of 5 to 7 bits are stored in no more.
     """
 
     gigahertz: float
@@ -36,6 +37,7 @@ class CostModel:
     bytes: float
     boundary: tuple[float, float]
     call: float
+    packed_rows: int = 0
 
     def microseconds(self, cycles: float) -> float:
         """Of a dispatch that computes for so long."""
@@ -74,6 +76,7 @@ AMX = CostModel(
     bytes=8.0,
     boundary=(0.8, 2.0),
     call=1.0,
+    packed_rows=16,
 )
 # One vector instruction of eight products a cycle, in order; `sadalp` is the flush, at the lengths that the
 # proof finds on trained weights (docs/kernels.md); 0.7 of that issue bound.

@@ -16,6 +16,7 @@ def detect(machine: cpu.Cpu) -> Target:
     if machine.architecture == "x86_64":
         avx512 = has("avx512f") and has("avx512bw") and has("avx512vl")
         vnni = avx512 and has("avx512_vnni")
+        amx = vnni and has("avx512vbmi") and has("amx_tile") and has("amx_int8")
         return Target(
             name="host",
             triple="",
@@ -25,12 +26,13 @@ def detect(machine: cpu.Cpu) -> Target:
             native_vector_bytes=64 if has("avx512f") else 32 if has("avx2") else 16,
             # `vpdpbusd` makes plain int8 as fast as it gets. Without it,
             # products of narrower weights are summed in 16-bit lanes for longer before they must be widened.
-            weight_bits_menu=(8, 7, 6, 5, 4) if has("avx2") and not vnni else (8,),
+            # AMX waits for the weights of fully connected layers, which it stores in the bits they have.
+            weight_bits_menu=(8, 6, 4) if amx else (8, 7, 6, 5, 4) if has("avx2") and not vnni else (8,),
             description=f"this machine: {machine.name}",
             avx2=has("avx2") and has("fma"),
             avx512=avx512,
             avx512_vnni=vnni,
-            amx=vnni and has("avx512vbmi") and has("amx_tile") and has("amx_int8"),
+            amx=amx,
         )
     if machine.architecture == "aarch64":
         return Target(
