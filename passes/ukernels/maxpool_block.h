@@ -26,10 +26,10 @@ INLINE NAME(Block) NAME(column_maximum)(const u8 *in, i64 row_step, i64 count) {
   return most;
 }
 
-// One block of channels of a row's pixels.
-OUTLINE void NAME(pool_blocks)(const i32 *p, const u8 *in, u8 *out) {
+// One block of channels of `count` pixels of a row.
+OUTLINE void NAME(pool_blocks)(const i32 *p, const u8 *in, u8 *out, i64 count) {
   const i64 column_step = p[MAXPOOL_column_step], row_step = p[MAXPOOL_row_step];
-  for (i64 x = 0; x < p[MAXPOOL_width]; x++, in += p[MAXPOOL_in_step_x], out += p[MAXPOOL_out_step_x]) {
+  for (i64 x = 0; x < count; x++, in += p[MAXPOOL_in_step_x], out += p[MAXPOOL_out_step_x]) {
     NAME(Block) most = NAME(column_maximum)(in, row_step, p[MAXPOOL_window_height]);
     for (i64 j = 1; j < p[MAXPOOL_window_width]; j++)
       most = NAME(greater)(most, NAME(column_maximum)(in + j * column_step, row_step, p[MAXPOOL_window_height]));
@@ -38,9 +38,9 @@ OUTLINE void NAME(pool_blocks)(const i32 *p, const u8 *in, u8 *out) {
 }
 
 // Windows of 3x3 share columns with their neighbours. `stride`: of a window in columns, a constant 1 or 2.
-INLINE void NAME(pool_threes)(const int stride, const i32 *p, const u8 *in, u8 *out) {
+INLINE void NAME(pool_threes)(const int stride, const i32 *p, const u8 *in, u8 *out, i64 count) {
   const i64 column_step = p[MAXPOOL_column_step], row_step = p[MAXPOOL_row_step], out_step = p[MAXPOOL_out_step_x];
-  const u8 *end = out + p[MAXPOOL_width] * out_step;
+  const u8 *end = out + count * out_step;
   NAME(Block) first = NAME(column_maximum)(in, row_step, 3), second = NAME(column_maximum)(in + column_step, row_step, 3);
   for (in += 2 * column_step;; in += stride * column_step) {
     const NAME(Block) third = NAME(column_maximum)(in, row_step, 3);
@@ -52,22 +52,29 @@ INLINE void NAME(pool_threes)(const int stride, const i32 *p, const u8 *in, u8 *
   }
 }
 
-OUTLINE void NAME(pool_threes_1)(const i32 *p, const u8 *in, u8 *out) { NAME(pool_threes)(1, p, in, out); }
-OUTLINE void NAME(pool_threes_2)(const i32 *p, const u8 *in, u8 *out) { NAME(pool_threes)(2, p, in, out); }
+OUTLINE void NAME(pool_threes_1)(const i32 *p, const u8 *in, u8 *out, i64 count) { NAME(pool_threes)(1, p, in, out, count); }
+OUTLINE void NAME(pool_threes_2)(const i32 *p, const u8 *in, u8 *out, i64 count) { NAME(pool_threes)(2, p, in, out, count); }
 
-// All channels of a row's pixels, which are at least a block. The last block ends with the last channel.
-OUTLINE void NAME(pool_row)(const i32 *p, const u8 *in, u8 *out) {
+// All channels of `count` pixels, which are at least a block. The last block ends with the last channel.
+OUTLINE void NAME(pool_strip)(const i32 *p, const u8 *in, u8 *out, i64 count) {
   const i64 bytes = p[MAXPOOL_pixel_bytes];
   const int threes = p[MAXPOOL_window_height] == 3 && p[MAXPOOL_window_width] == 3;
   for (i64 c = 0;; c = smaller(c + BYTES, bytes - BYTES)) {
     if (threes && p[MAXPOOL_in_step_x] == p[MAXPOOL_column_step])
-      NAME(pool_threes_1)(p, in + c, out + c);
+      NAME(pool_threes_1)(p, in + c, out + c, count);
     else if (threes && p[MAXPOOL_in_step_x] == 2 * p[MAXPOOL_column_step])
-      NAME(pool_threes_2)(p, in + c, out + c);
+      NAME(pool_threes_2)(p, in + c, out + c, count);
     else
-      NAME(pool_blocks)(p, in + c, out + c);
+      NAME(pool_blocks)(p, in + c, out + c, count);
     if (c == bytes - BYTES) return;
   }
+}
+
+// Windows' rows that do not stay in L1 from one block of channels to the next are walked a few pixels at a time.
+OUTLINE void NAME(pool_row)(const i32 *p, const u8 *in, u8 *out) {
+  const i64 strip = (i64)p[MAXPOOL_window_height] * p[MAXPOOL_row_step] > 32 * 1024 ? 4 : p[MAXPOOL_width];
+  for (i64 x = 0; x < p[MAXPOOL_width]; x += strip)
+    NAME(pool_strip)(p, in + x * p[MAXPOOL_in_step_x], out + x * p[MAXPOOL_out_step_x], smaller(strip, p[MAXPOOL_width] - x));
 }
 
 #undef NAME

@@ -115,6 +115,7 @@ PARTS = [
     for sides in ((0, 0, 0, 0), (2, 1, 3, 4))
     for beside in ((0, 0), (5, 18))
 ]
+LARGE = [Pool((2, out), c, kernel) for out in (37, 48) for c in (63, 250) for kernel in ((2, 2), (3, 3))]
 RANDOM = st.lists(
     st.builds(
         Pool,
@@ -136,7 +137,7 @@ def test_every_tail_and_window(machine: Machine) -> None:
 
 @each_float_machine
 def test_every_tail_and_window_of_f32(machine: Machine) -> None:
-    check(machine, "fmaxpool", CHANNELS + WINDOWS + PARTS)
+    check(machine, "fmaxpool", CHANNELS + WINDOWS + PARTS + LARGE)
 
 
 @each_machine

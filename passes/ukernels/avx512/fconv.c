@@ -1,5 +1,5 @@
 // f32 convolution for AVX-512: fourteen rows by two registers of columns keep both multipliers busy, and are the whole of the registers
-// together with two of weights and two of operands. Images of 7, 14, 28, 56, 112 pixels divide by fourteen.
+// together with two of weights and two of operands. Images of 7, 14, 28, 56, 112 pixels divide by fourteen, 13x13 by thirteen.
 #define SYMBOL(name) quantune_##name##_avx512
 #define TILE_ROWS 14
 #define TILE_COLUMNS 32
@@ -90,12 +90,14 @@ INLINE void multiply_rows(const Tile *t, const int rows, const int wide) {
 #define ROWS(n)                                                        \
   OUTLINE void multiply_##n##x2(const Tile *t) { multiply_rows(t, n, 2); } \
   OUTLINE void multiply_##n##x1(const Tile *t) { multiply_rows(t, n, 1); }
-ROWS(1) ROWS(2) ROWS(4) ROWS(7) ROWS(10) ROWS(12) ROWS(14)
+ROWS(1) ROWS(2) ROWS(4) ROWS(7) ROWS(10) ROWS(12) ROWS(13) ROWS(14)
 #define DO_ROWS(n) t->columns > 16 ? multiply_##n##x2(t) : multiply_##n##x1(t)
 
 INLINE void multiply_tile(const Tile *t, i64 count) {
-  if (count > 12)
+  if (count > 13)
     DO_ROWS(14);
+  else if (count == 13)
+    DO_ROWS(13);
   else if (count > 10)
     DO_ROWS(12);
   else if (count > 7)
