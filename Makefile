@@ -60,12 +60,13 @@ bench: kernels ## time the zoo against OpenVINO, ONNX Runtime and IREE, write do
 	  "$(BIN)/python" -m pip install -qq --disable-pip-version-check --editable '.[bench]'
 	"$(BIN)/python" tools/bench.py $(ARGS)
 
-# TRIALS names a CSV of measured trials of several networks (docs/search.md says what is in it).
-search: venv ## replay measured trials with every strategy, TRIALS=FILE, write docs/results/search.*
+# TRIALS names a CSV of measured trials of several networks (docs/search.md says what is in it). What is measured already is kept.
+search: kernels ## replay measured trials with every strategy, TRIALS=FILE, and compare AMED on the trained zoo; write docs/results/search.*, amed.* (an hour)
 	@test -n "$(TRIALS)" || { echo "name the measured trials: make search TRIALS=trials.csv" >&2; exit 1; }
 	@"$(BIN)/python" -c 'from quantune.search.packages import check_installed; check_installed()' 2>/dev/null || \
 	  "$(BIN)/python" -m pip install -qq --disable-pip-version-check --editable '.[search]'
 	"$(BIN)/python" tools/search.py "$(TRIALS)" $(ARGS)
+	"$(BIN)/python" tools/amed_study.py
 
 # Goes on where it was interrupted; ARGS=--again trains all anew, ARGS='resnet18 --epochs 3' a part.
 train-zoo: venv ## train the 32x32 models on Fashion-MNIST, write python/quantune/zoo/weights (two hours)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from quantune.amed.train import Trained, train_bits
 from quantune.data.sources import load_dataset
 from quantune.job import Job
 from quantune.job.folder import JobOptions, start_job
-from quantune.plan.budget import parse_budget
+from quantune.plan.budget import parse_budgets
 from quantune.progress import Silent
 
 NET = """
@@ -61,10 +62,11 @@ def small_job(folder: Path) -> Job:
 
 
 def settings(**changes: Any) -> TrainingSettings:
-    small = {"epochs": 6.0, "batch": 16, "interval": 4, "proposals": 3, "rate": 0.02}
+    small: dict[str, Any] = {"epochs": 6.0, "batch": 16, "interval": 4, "proposals": 3, "rate": 0.02}
+    small |= {"distill": 0.0}  # the network is untrained: in float it has nothing to teach
     return TrainingSettings(MENU, **(small | changes))
 
 
-def trained(job: Job, folder: Path, **changes: Any) -> Trained:
+def trained(job: Job, folder: Path, limits: Sequence[str] = ("bits=3",), **changes: Any) -> Trained:
     data = load_dataset(str(job.folder.parent / "data.npz"), None, (1, 8, 8))
-    return train_bits(job, data, parse_budget("bits=3"), settings(**changes), folder)
+    return train_bits(job, data, parse_budgets(limits), settings(**changes), folder)

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from amed_case import MENU, small_job, trained
+from quantune.amed.budget import costs_of, priced, within
 from quantune.amed.plot import draw
 from quantune.amed.train import Trained
 from quantune.backend.runner import HostRunner
 from quantune.cli import main as cli
 from quantune.job import Job
 from quantune.job.imports import import_model
+from quantune.plan.budget import parse_budgets
 from quantune.plan.edit import load_plan
+from quantune.plan.schema import Plan
 from quantune.progress import Silent
 from quantune.reference import execute
+from quantune.search import evaluate
+from quantune.search.evaluate import Evaluator, Metrics
 
 
 @pytest.fixture(scope="module")
@@ -86,6 +92,53 @@ def test_killed_run_comes_to_the_same_result(job: Job, result: Trained, tmp_path
     assert again.weights.read_bytes() == result.weights.read_bytes()
 
 
+def test_best_network_that_was_seen_comes_out(job: Job, tmp_path: Path) -> None:
+    """Strides far too long ruin the network at once; what comes out is no worse than what it started from."""
+    found = trained(job, tmp_path, epochs=1.0, rate=5.0, signal="none").report
+    assert max(record["loss"] for record in found["trajectory"]) > found["trajectory"][0]["loss"] + 0.1
+    assert found["validation_loss"] <= found["trajectory"][0]["loss"] + 1e-6
+
+
+@pytest.mark.parametrize("limits", [["size=0.2x"], ["latency=0.3x", "bits=5"]])
+def test_budgets_of_bytes_and_time_are_kept(job: Job, tmp_path: Path, limits: list[str]) -> None:
+    report = trained(job, tmp_path, limits, epochs=1.0).report
+    costs = costs_of(job.model.graph, job.prices(priced(MENU)), MENU)
+    budgets = parse_budgets(limits)
+    assert all(within(costs, budgets, tuple(record["bits"])) for record in report["trajectory"])
+    assert within(costs, budgets, tuple(report["bits"])) and report["budgets"] == limits
+    assert not within(costs, budgets, (8,) * len(report["bits"])), "the widest weights would break them"
+
+
+def test_measured_signal_times_every_state_once(
+    job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that was killed takes its latencies from the evaluations that are kept, and ends the same."""
+    monkeypatch.setenv("QUANTUNE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(evaluate, "ROUNDS", 1)
+    timed: list[str] = []
+    measure = Evaluator._measure
+
+    def counted(self: Evaluator, job: Job, plan: Plan, variant: str) -> Metrics:
+        timed.append(variant)
+        return measure(self, job, plan, variant)
+
+    monkeypatch.setattr(Evaluator, "_measure", counted)
+    few: dict[str, Any] = {"epochs": 2.0, "proposals": 2, "signal": "measured"}
+    first = trained(job, tmp_path / "one", **few).report
+    assert timed and len(timed) == len(set(timed))
+    assert first["trajectory"][0]["milliseconds"] > 0
+    known = len(timed)
+    job.progress = _Killer(1)
+    try:
+        with pytest.raises(_Killed):
+            trained(job, tmp_path / "two", **few)
+    finally:
+        job.progress = Silent()
+    again = trained(job, tmp_path / "two", **few).report
+    assert len(timed) == known, "nothing is timed twice"
+    assert json.dumps(again) == json.dumps(first)
+
+
 def test_other_settings_do_not_go_on_from_the_checkpoint(job: Job, result: Trained, tmp_path: Path) -> None:
     cache = tmp_path / "cache"
     cache.mkdir()
@@ -124,6 +177,8 @@ def test_command_leaves_a_compiled_folder(
         (("--budget", "bits=4", "--min-accuracy", "90"), "--min-accuracy is a share between 0 and 1"),
         (("--budget", "bits=4", "--signal", "tabel"), "unknown signal 'tabel'; did you mean table?"),
         (("--budget", "watts=4"), "a budget is latency=0.6x"),
+        ((), "training bits needs a limit, such as --budget bits=3"),
+        (("--budget", "bits=4", "--budget", "bits=3"), "are both about bits"),
         (("--budget", "bits=4", "--data", "random:9"), "no labels"),
     ],
 )

@@ -1,8 +1,8 @@
-"""What bit vectors cost, and the limit that none may pass."""
+"""What bit vectors cost, and the limits that none may pass."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from quantune.amed.chain import State
@@ -75,9 +75,9 @@ def costs_of(graph: Graph, prices: Prices, menu: Sequence[int]) -> Costs:
     )
 
 
-def within(costs: Costs, budget: Budget, state: State) -> bool:
-    """Whether the state keeps the budget."""
-    return costs.of(state, budget.kind) <= budget.limit(costs.fp32) * (1 + 1e-9)
+def within(costs: Costs, budgets: Iterable[Budget], state: State) -> bool:
+    """Whether the state keeps all budgets."""
+    return all(costs.of(state, budget.kind) <= budget.limit(costs.fp32) * (1 + 1e-9) for budget in budgets)
 
 
 def first_state(

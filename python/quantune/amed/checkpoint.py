@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from quantune.amed.data import Pictures
+from quantune.amed.descent import Best
 from quantune.amed.settings import TrainingSettings
 from quantune.files import replacing
 from quantune.plan.schema import Plan
@@ -18,7 +19,7 @@ from quantune.plan.schema import Plan
 if TYPE_CHECKING:
     from quantune.amed.search import Search
 
-SCHEMA = "quantune.amed/1"
+SCHEMA = "quantune.amed/2"
 
 
 def key_of(
@@ -50,6 +51,7 @@ def save(search: Search, path: Path, key: str) -> None:
         "worth": search.credit.worth.tolist(),
         "asked": search.credit.asked.tolist(),
         "quality": quality,
+        "best": None if search.best is None else {**vars(search.best), "state": list(search.best.state)},
         "trajectory": search.trajectory,
     }
     with replacing(path) as temporary:
@@ -71,5 +73,7 @@ def load(search: Search, path: Path, key: str) -> bool:
     search.credit.worth = np.array(found["worth"])
     search.credit.asked = np.array(found["asked"], dtype=np.int64)
     search.quality.rewards = {tuple(state): reward for state, reward in found["quality"]}
+    if (best := found["best"]) is not None:
+        search.best = Best(best["reward"], tuple(best["state"]), best["weights"])
     search.trajectory = found["trajectory"]
     return True

@@ -24,24 +24,36 @@ class _FakeQuantize(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, step: Tensor, zero: int, low: int, high: int, factor: float) -> Tensor:
         scaled = x / step
-        if zero:
-            scaled += zero
-        stored = torch.round(scaled).clamp_(low, high)
+        stored = torch.round(scaled + zero if zero else scaled).clamp_(low, high)
+        stored = stored.sub_(zero) if zero else stored
         ctx.save_for_backward(scaled, stored, step)
-        ctx.limits = (zero, low, high, factor)
-        return (stored - zero).mul_(step) if zero else stored * step
+        ctx.limits = (low - zero, high - zero, factor)
+        return stored * step
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         scaled, stored, step = ctx.saved_tensors
-        zero, low, high, factor = ctx.limits
+        low, high, factor = ctx.limits
         # what rounds into the range is within it; hardtanh's derivative is that mask in one vectorized pass
         inner = torch.ops.aten.hardtanh_backward(gradient, scaled, low - 0.5, high + 0.5)
         to_step = None
         if ctx.needs_input_grad[1]:
-            within, beyond = inner * (stored - scaled), (gradient - inner) * (stored - zero)
-            to_step = within.add_(beyond).sum_to_size(step.shape).mul_(factor)
+            # within: inner · (stored - scaled), beyond: (gradient - inner) · stored; summed apart, because
+            # inner products touch memory once
+            to_step = (_product(gradient, stored, step) - _product(inner, scaled, step)) * factor
         return inner, to_step, None, None, None, None
+
+
+def _product(a: Tensor, b: Tensor, like: Tensor) -> Tensor:
+    """The sum of a · b over all that shares a step."""
+    if like.dim() > 0:
+        return (a * b).sum_to_size(like.shape)
+    return torch.dot(_flat(a), _flat(b))
+
+
+def _flat(x: Tensor) -> Tensor:
+    """Without a copy where images lie channels last."""
+    return (x.permute(0, 2, 3, 1) if x.dim() == 4 else x).reshape(-1)
 
 
 def quantize_kernel(kernel: Tensor, step: Tensor, bits: int) -> Tensor:

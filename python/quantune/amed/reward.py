@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-
-import torch
-import torch.nn.functional as F
 
 from quantune.amed.budget import Costs, within
 from quantune.amed.chain import State
-from quantune.amed.data import Pictures
+from quantune.amed.lesson import Examination
 from quantune.amed.network import QuantizedNetwork
 from quantune.amed.settings import TrainingSettings
 from quantune.plan.budget import Budget
 
-BATCH = 256
-
 
 @dataclass(frozen=True)
 class Score:
-    """loss: cross-entropy. accuracy: a fraction. milliseconds: of the signal, None without one."""
+    """loss: of the examination. accuracy: a fraction. milliseconds: of the signal, None without one."""
 
     loss: float
     accuracy: float
@@ -36,21 +31,21 @@ class Judge:
     reward = -loss - latency_weight · latency / latency of the widest weights
              - penalty · max(0, min_accuracy - accuracy)
 
-    and -inf where the budget is not kept, which is known without running the network.
+    and -inf where a budget is not kept, which is known without running the network.
 
     Attributes:
         latency: milliseconds of a state, the hardware's signal; None leaves the term out.
     """
 
     network: QuantizedNetwork
-    validation: Pictures
+    examination: Examination
     costs: Costs
-    budget: Budget
+    budgets: Sequence[Budget]
     settings: TrainingSettings
     latency: Callable[[State], float] | None
 
     def permitted(self, state: State) -> bool:
-        return within(self.costs, self.budget, state)
+        return within(self.costs, self.budgets, state)
 
     def score(self, state: State) -> Score:
         """Runs the validation pictures with the state's bits."""
@@ -58,7 +53,7 @@ class Judge:
             return Score(math.inf, 0.0, None, -math.inf)
         self.network.refresh(state)
         self.network.take(state)
-        loss, accuracy = measured(self.network, self.validation)
+        loss, accuracy = self.examination.measured(self.network)
         reward = -loss - self.settings.penalty * max(0.0, self.settings.min_accuracy - accuracy)
         if self.latency is None:
             return Score(loss, accuracy, None, reward)
@@ -66,14 +61,3 @@ class Judge:
         return Score(
             loss, accuracy, milliseconds, reward - self.settings.latency_weight * milliseconds / widest
         )
-
-
-@torch.no_grad()
-def measured(network: QuantizedNetwork, pictures: Pictures) -> tuple[float, float]:
-    """(mean cross-entropy, share of pictures classified right) with the bits that the network has now."""
-    loss, hits = 0.0, 0
-    for images, labels in zip(pictures.images.split(BATCH), pictures.labels.split(BATCH), strict=True):
-        logits = network(images)
-        loss += float(F.cross_entropy(logits, labels, reduction="sum"))
-        hits += int((logits.argmax(1) == labels).sum())
-    return loss / len(pictures.labels), hits / len(pictures.labels)

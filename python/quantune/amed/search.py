@@ -1,4 +1,7 @@
-"""The search: the chain moves, the network trains a little, again; then it trains on in the best state."""
+"""The search: the chain moves, the network trains a little, again; then it trains on in the best state.
+
+What comes out is the network as it was when pictures held out rewarded it most.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 
 from quantune.amed.chain import Proposal, State, step
 from quantune.amed.checkpoint import load, save
 from quantune.amed.credit import Credit, Quality
-from quantune.amed.data import Pictures, batches
+from quantune.amed.data import Pictures
+from quantune.amed.descent import Best, optimizer_of, train
 from quantune.amed.network import QuantizedNetwork
 from quantune.amed.reward import Judge, Score
 from quantune.amed.settings import TrainingSettings
@@ -30,7 +32,7 @@ class Search:
 
     Attributes:
         state: where the chain is. taken: how many steps are done; each trains `settings.interval` batches.
-        trajectory: one record a step, JSON-able.
+        best: of all that was judged between trainings. trajectory: one record a step, JSON-able.
     """
 
     network: QuantizedNetwork
@@ -39,22 +41,31 @@ class Search:
     settings: TrainingSettings
     state: State
     taken: int = 0
+    best: Best | None = None
     credit: Credit = field(init=False)
     quality: Quality = field(default_factory=Quality)
     trajectory: list[dict[str, Any]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.credit = Credit.empty(len(self.state))
-        self.optimizer = _optimizer(self.network, self.settings)
+        self.optimizer = optimizer_of(self.network, self.settings)
 
     @property
     def steps(self) -> tuple[int, int]:
         """(of the search, in all)."""
         return self.settings.steps(len(self.training))
 
+    def judged(self) -> Score:
+        """Of the present state by today's weights; remembered where it is the best so far."""
+        score = self.judge.score(self.state)
+        if self.best is None or score.reward > self.best.reward:
+            self.best = Best.of(self.network, self.state, score.reward)
+        return score
+
 
 def run(search: Search, checkpoint: Path, key: str, progress: Progress) -> None:
-    """Takes the steps that are left, from the checkpoint if it is of the same `key`, saving after every one.
+    """Takes the steps that are left, from the checkpoint if it is of the same `key`, saving after every one;
+    then the network is the best that was seen.
 
     A run that was killed comes to the same result as one that was not.
     """
@@ -64,23 +75,29 @@ def run(search: Search, checkpoint: Path, key: str, progress: Progress) -> None:
     progress.start("training bits", total - search.taken)
     try:
         while search.taken < total:
-            record = _searched(search) if search.taken < searching else _settled(search)
-            record |= {"training_loss": _train(search)}
+            score = search.judged()
+            record = _searched(search, score) if search.taken < searching else _record(search, score, "final")
+            record |= {"training_loss": _trained(search)}
             search.trajectory.append(_rounded({"step": search.taken} | record))
             search.taken += 1
             if search.taken == searching:
-                search.state = _best(search)
+                search.state = _finalist(search)
             save(search, checkpoint, key)
             progress.advance()
     finally:
         progress.finish()
+    search.judged()
+    assert search.best is not None
+    search.state = search.best.state
+    search.network.load_state_dict(search.best.weights)
+    search.network.take(search.state)
 
 
-def _searched(search: Search) -> dict[str, Any]:
+def _searched(search: Search, score: Score) -> dict[str, Any]:
     """A few steps of the chain, all judged by the same weights: for those, the chain is exact."""
     settings, judge = search.settings, search.judge
     generator = np.random.default_rng((settings.seed, 1, search.taken))
-    seen: dict[State, Score] = {search.state: judge.score(search.state)}
+    seen: dict[State, Score] = {search.state: score}
 
     def reward_of(state: State) -> float:
         if state not in seen:
@@ -96,18 +113,14 @@ def _searched(search: Search) -> dict[str, Any]:
         search.credit.learn(search.state, reward, found)
         search.state = found.state
         accepted += found.accepted
-    for state, score in seen.items():
-        if math.isfinite(score.reward):
-            search.quality.learn(state, score.reward)
+    for state, found_score in seen.items():
+        if math.isfinite(found_score.reward):
+            search.quality.learn(state, found_score.reward)
     return _record(search, seen[search.state], "search") | {
         "proposals": len(seen) - 1,
         "accepted": accepted,
         "temperature": temperature,
     }
-
-
-def _settled(search: Search) -> dict[str, Any]:
-    return _record(search, search.judge.score(search.state), "final")
 
 
 def _record(search: Search, score: Score, phase: str) -> dict[str, Any]:
@@ -123,7 +136,7 @@ def _record(search: Search, score: Score, phase: str) -> dict[str, Any]:
     }
 
 
-def _best(search: Search) -> State:
+def _finalist(search: Search) -> State:
     """Of the states of highest quality and the present one, what today's weights make the best of."""
     judge = search.judge
     candidates = dict.fromkeys([search.state, *search.quality.best(FINALISTS)])
@@ -131,43 +144,11 @@ def _best(search: Search) -> State:
     return max(scores, key=lambda state: scores[state])
 
 
-def _train(search: Search) -> float:
-    """`interval` batches in the present state; the mean loss."""
-    network, settings = search.network, search.settings
-    network.settle(search.state)
-    seed = (settings.seed, 2, search.taken)
-    losses = []
-    for index, (images, labels) in enumerate(
-        batches(search.training, settings.batch, settings.interval, seed)
-    ):
-        _set_rate(search, search.taken + index / settings.interval)
-        search.optimizer.zero_grad(set_to_none=True)
-        loss = F.cross_entropy(network(images), labels)
-        loss.backward()
-        search.optimizer.step()
-        losses.append(float(loss.detach()))
-    return sum(losses) / len(losses)
-
-
-def _set_rate(search: Search, position: float) -> None:
-    """Even while the chain moves, then a cosine to zero."""
-    searching, total = search.steps
-    left = max(0.0, (position - searching) / max(1e-9, total - searching))
-    factor = 0.5 * (1 + math.cos(math.pi * min(1.0, left)))
-    rates = (search.settings.rate, search.settings.step_rate)
-    for group, rate in zip(search.optimizer.param_groups, rates, strict=True):
-        group["lr"] = factor * rate
-
-
-def _optimizer(network: QuantizedNetwork, settings: TrainingSettings) -> torch.optim.Adam:
-    steps = [*network.steps.parameters(), *network.value_steps.parameters()]
-    others = [*network.kernels.parameters()]
-    others += [bias for name in network.layers if (bias := network.twin.bias(name)) is not None]
-    groups = [
-        {"params": others, "lr": settings.rate},
-        {"params": steps, "lr": settings.step_rate},
-    ]
-    return torch.optim.Adam(groups)
+def _trained(search: Search) -> float:
+    """The mean loss of `interval` batches in the present state."""
+    search.network.settle(search.state)
+    lesson = search.judge.examination.lesson
+    return train(search.network, search.optimizer, lesson, search.training, search.settings, search.taken)
 
 
 def _rounded(record: dict[str, Any]) -> dict[str, Any]:

@@ -24,6 +24,7 @@ class TrainingSettings:
         step_rate: the same for logarithms of steps.
         signal: where the reward has latency from: the target's table of prices, the compiled module's clock,
             or not.
+        distill: the share of the loss that the float network gives instead of the labels.
         latency_weight: reward lost for a latency as long as that of the widest weights.
         min_accuracy: on validation pictures, below which the reward falls by `penalty` for each share
             missing.
@@ -42,6 +43,7 @@ class TrainingSettings:
     rate: float = 1e-3
     step_rate: float = 2e-3
     signal: Signal = "table"
+    distill: float = 0.9
     latency_weight: float = 0.1
     min_accuracy: float = 0.0
     penalty: float = 10.0

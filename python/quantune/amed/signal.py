@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
+import copy
 import functools
-import hashlib
 from collections.abc import Callable
 from dataclasses import replace
 
 from quantune.amed.budget import Costs
 from quantune.amed.chain import State
 from quantune.amed.settings import Signal
-from quantune.backend.runner import HostRunner, least_seconds
 from quantune.errors import QuantuneError
 from quantune.job.job import Job
 from quantune.plan.schema import Plan
+from quantune.progress import Silent
+from quantune.search.evaluate import Evaluator
 
-CALLS = 30
-"""Of a compiled module; the fastest counts."""
+PICTURES = 4
+"""That a module classifies beside being timed, so that one that cannot run fails here."""
 
 
 def latency_of(signal: Signal, job: Job, base: Plan, costs: Costs) -> Callable[[State], float] | None:
     """Milliseconds of a state; None where the reward takes no signal.
 
     "table": the sum of the target's prices, measured or modelled. "measured": the module is compiled with
-    these bits, before training, and timed; once a state. base: the plan that is the same but for the bits.
+    these bits, before training, and timed in turns with fp32; a state is timed once on this processor, also
+    when a killed run goes on. base: the plan that is the same but for the bits.
 
     Raises QuantuneError when modules are to be measured that do not run here.
     """
@@ -36,7 +38,7 @@ def latency_of(signal: Signal, job: Job, base: Plan, costs: Costs) -> Callable[[
             f"{job.target.name} modules do not run on this machine, so that nothing can be measured; "
             "use --signal table"
         )
-    return functools.cache(lambda state: _measured(job, with_bits(base, costs.layers, state)))
+    return _measured(job, base, costs)
 
 
 def with_bits(base: Plan, layers: tuple[str, ...], state: State) -> Plan:
@@ -48,7 +50,21 @@ def with_bits(base: Plan, layers: tuple[str, ...], state: State) -> Plan:
     return replace(base, layers=base.layers | chosen)
 
 
-def _measured(job: Job, plan: Plan) -> float:
-    bits = repr([choice.weight_bits for choice in plan.layers.values()])
-    built = job.build(f"bits-{hashlib.sha256(bits.encode()).hexdigest()[:12]}", plan)
-    return least_seconds(HostRunner(built.path), [job.example()], CALLS) * 1e3
+def _measured(job: Job, base: Plan, costs: Costs) -> Callable[[State], float]:
+    """Shares of fp32's latency, times fp32's own when 8 bits were timed: a machine that has slowed down since
+    does not make a state look worse."""
+    quiet = copy.copy(job)
+    quiet.progress = Silent()  # the search's own steps are what the user sees
+    evaluate = Evaluator(quiet, job.calibration.limited(PICTURES), timed=True)
+
+    @functools.cache
+    def latencies(state: State) -> tuple[float, float]:
+        found = evaluate(quiet, with_bits(base, costs.layers, state))
+        assert found.latency_ms is not None and found.fp32_latency_ms is not None
+        return found.latency_ms, found.fp32_latency_ms
+
+    def milliseconds(state: State) -> float:
+        own, exact = latencies(state)
+        return own / exact * latencies((8,) * len(state))[1]
+
+    return milliseconds

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,15 +10,17 @@ from typing import Any
 import torch
 
 from quantune.amed import checkpoint
-from quantune.amed.budget import costs_of, first_state, priced
+from quantune.amed.budget import costs_of, priced
 from quantune.amed.chain import State
 from quantune.amed.data import divided
 from quantune.amed.export import trained_plan, write_weights
+from quantune.amed.lesson import Examination, Lesson
 from quantune.amed.network import QuantizedNetwork
-from quantune.amed.reward import Judge, measured
+from quantune.amed.reward import Judge
 from quantune.amed.search import Search, run
 from quantune.amed.settings import TrainingSettings
-from quantune.amed.signal import latency_of, with_bits
+from quantune.amed.signal import latency_of
+from quantune.amed.start import best_start
 from quantune.data.dataset import Dataset
 from quantune.errors import QuantuneError
 from quantune.ingress.model import Model
@@ -50,13 +52,13 @@ class Trained:
 def train_bits(
     job: Job,
     dataset: Dataset,
-    budget: Budget,
+    budgets: Sequence[Budget],
     settings: TrainingSettings,
     folder: Path,
     weights: Path | None = None,
     start: State | None = None,
 ) -> Trained:
-    """Trains the network of `job` with the bits that a chain finds for it within `budget`.
+    """Trains the network of `job` with the bits that a chain finds for it within `budgets`.
 
     weights: those that the job's model was imported with. start: instead of the post-training allocation;
     with a share of search of 0 it is what is trained. Files go to `folder`: weights.safetensors, and cache/
@@ -71,38 +73,32 @@ def train_bits(
     )
     base = job.plan("uniform-int8")
     costs = costs_of(graph, job.prices(priced(settings.menu)), settings.menu)
-    state = start or first_state(costs, budget, settings.menu, _noise(job))
     torch.manual_seed(settings.seed)
-    network = QuantizedNetwork(graph, with_bits(base, costs.layers, state), settings.menu).to(device)
+    network = QuantizedNetwork(graph, base, settings.menu).to(device)
+    lesson = Lesson.of(graph, settings.distill, device)
     latency = latency_of(settings.signal, job, base, costs)
-    judge = Judge(network, validation, costs, budget, settings, latency)
+    judge = Judge(network, Examination(lesson, validation), costs, budgets, settings, latency)
+    state = start or best_start(job, judge)
     search = Search(network, judge, training, settings, state)
-    key = checkpoint.key_of(base, training, validation, settings, budget, state, job.target.name)
+    key = checkpoint.key_of(base, training, validation, settings, *budgets, state, job.target.name)
     run(search, folder / "cache" / "amed.pt", key, job.progress)
-    network.take(search.state)
     return _exported(job, search, base, state, folder, weights)
-
-
-def _noise(job: Job) -> Mapping[str, Mapping[int, float]]:
-    """Layer → bits → noise-to-signal ratio of its weights, by the post-training metrics."""
-    found = job.sensitivity(job.statistics())
-    return {name: layer.weight_nsr for name, layer in found.layers.items() if layer.weight_nsr}
 
 
 def _exported(
     job: Job, search: Search, base: Plan, start: State, folder: Path, weights: Path | None
 ) -> Trained:
-    network, costs = search.network.cpu(), search.judge.costs
-    validation = search.judge.validation.to(torch.device("cpu"))
+    judge, costs = search.judge, search.judge.costs
+    loss, accuracy = judge.examination.measured(search.network)
+    network = search.network.cpu()
     path = folder / "weights.safetensors"
     _, channels, height, width = job.model.input_shape
     source = load_torch(job.model.spec, weights, (channels, height, width))
     write_weights(network, source.module, torch.zeros(job.model.input_shape), path)
     model = import_model(job.model.spec, path, (channels, height, width), folder / "cache", job.progress)
-    loss, accuracy = measured(network, validation)
     report = {
         "layers": list(costs.layers),
-        "budget": search.judge.budget.text,
+        "budgets": [budget.text for budget in judge.budgets],
         "menu": list(search.settings.menu),
         "signal": search.settings.signal,
         "start_bits": list(start),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from quantune.cli import jobs, options
+from quantune.cli import goals, jobs, options
 from quantune.cli.output import Output
 from quantune.errors import QuantuneError
 
@@ -35,19 +35,10 @@ def command(
             help="labelled pictures: a folder, an .npz or fashion-mnist (its training pictures)",
         ),
     ],
-    budget: Annotated[
-        str,
-        typer.Option(
-            "--budget",
-            metavar="LIMIT",
-            show_default=False,
-            help="that no allocation passes: latency=0.5x or size=0.2x of fp32, latency=1.5ms, size=200KB, "
-            "or bits=3 on average",
-        ),
-    ],
     folder: Annotated[
         Path, typer.Option("-o", "--output", metavar="DIR", help="output folder", show_default=False)
     ],
+    budget: goals.Budgets = None,
     weights: options.Weights = None,
     epochs: Annotated[
         float, typer.Option("--epochs", metavar="N", help="over the training pictures, search included")
@@ -91,13 +82,13 @@ def command(
     input_shape: options.InputShape = None,
     as_json: options.Json = False,
 ) -> None:
-    """Train a network and its weight bits together, within a budget, and compile the result.
+    """Train a network and its weight bits together, within budgets, and compile the result.
 
     Starts from the post-training plan. A Metropolis-Hastings chain moves bits between layers, by validation
-    loss and latency, while the network trains with learned quantization steps; then it trains on in the best
-    allocation. DIR becomes a compiled folder (eval, bench and report take it) and gets weights.safetensors,
-    plan.json, trajectory.json and trajectory.svg. Killed at any moment, the same command goes on after the
-    last finished step.
+    loss and latency, while the network trains with learned quantization steps, on labels and on what it
+    computed in float; then it trains on in the best allocation. DIR becomes a compiled folder (eval, bench
+    and report take it) and gets weights.safetensors, plan.json, trajectory.json and trajectory.svg. Killed at
+    any moment, the same command goes on after the last finished step.
     """
     from quantune.amed.settings import SIGNALS
 
@@ -110,9 +101,11 @@ def command(
     output = Output(as_json)
 
     from quantune.job.folder import JobOptions, made
-    from quantune.plan.budget import parse_budget
+    from quantune.plan.budget import parse_budgets
 
-    limit = parse_budget(budget)
+    limits = parse_budgets(budget or ())
+    if not limits:
+        raise QuantuneError("training bits needs a limit, such as --budget bits=3 or --budget latency=0.5x")
     shape, widths = options.parse_shape(input_shape), options.parse_menu(menu)
     settings = _settings(widths, target, epochs, signal, min_accuracy, seed)
     asked = JobOptions(
@@ -126,7 +119,7 @@ def command(
         from quantune.amed.train import train_bits
 
         labelled = _labelled(job, data, pictures)
-        trained = train_bits(job, labelled, limit, settings, folder, weights)
+        trained = train_bits(job, labelled, limits, settings, folder, weights)
         found = _compiled(job, trained, asked, folder, output)
     _print(output, job, trained, found, folder)
 

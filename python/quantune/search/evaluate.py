@@ -63,7 +63,7 @@ class Metrics:
 class Evaluator:
     """Evaluates plans of one network on one data set: all strategies, all searches see the same numbers.
 
-    Results are kept in the user's cache by what they follow from: network, plan, target, data, code; with
+    Results are kept in the user's cache by what they follow from: networks, plan, target, data, code; with
     latencies, the processor too.
     """
 
@@ -85,9 +85,10 @@ class Evaluator:
         return found
 
     def _key(self, job: Job, plan: Plan) -> str:
-        network, calibration = job.model.graph.fingerprint, job.calibration.fingerprint
-        said = (network, decisions(plan), plan.settings, calibration, job.target, job.kernels)
-        return key_of("metrics", *said, self.data.fingerprint, cpu_info() if self.timed else None)
+        networks = (job.model.graph.fingerprint, self.reference.imported.graph.fingerprint)
+        said = (*networks, decisions(plan), plan.settings, job.target, job.kernels)
+        data = (job.calibration.fingerprint, self.data.fingerprint)
+        return key_of("metrics", *said, *data, cpu_info() if self.timed else None)
 
     def _measure(self, job: Job, plan: Plan, variant: str) -> Metrics:
         exact = self._exact
