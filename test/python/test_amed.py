@@ -136,7 +136,7 @@ def test_first_state_keeps_the_budget_and_spares_the_sensitive(job: Job) -> None
 
 
 def test_start_keeps_all_budgets_and_is_the_most_rewarded(job: Job) -> None:
-    budgets = parse_budgets(["bits=4", "size=0.15x"])
+    budgets = parse_budgets(["bits=4", "size=0.25x"])
     judge = judge_of(job, budgets)
     state = best_start(job, judge)
     assert judge.permitted(state) and judge.costs.average_bits(state) <= 4

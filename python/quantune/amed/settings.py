@@ -43,7 +43,7 @@ class TrainingSettings:
     rate: float = 1e-3
     step_rate: float = 2e-3
     signal: Signal = "table"
-    distill: float = 0.9
+    distill: float = 1.0
     latency_weight: float = 0.1
     min_accuracy: float = 0.0
     penalty: float = 10.0
