@@ -38,12 +38,12 @@ from quantune.plan.schema import Plan
 from quantune.search.evaluate import Evaluator
 
 RUNS = Path("build/amed")
-MODELS = ("resnet18", "vgg16", "mobilenet_v2", "squeezenet")
+MODELS = ("resnet18", "vgg16", "squeezenet", "mobilenet_v2")
 MENU = (2, 3, 4, 8)
 NUMBERS = {
-    "pictures": 20_000,
+    "pictures": 8000,
     "test": 10_000,
-    "batches": 300,
+    "batches": 120,
     "batch": 64,
     "interval": 10,
     "validation": TrainingSettings.validation,

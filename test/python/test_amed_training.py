@@ -99,7 +99,7 @@ def test_best_network_that_was_seen_comes_out(job: Job, tmp_path: Path) -> None:
     assert found["validation_loss"] <= found["trajectory"][0]["loss"] + 1e-6
 
 
-@pytest.mark.parametrize("kinds", [("size",), ("latency", "bits")])
+@pytest.mark.parametrize("kinds", [("size", "bits"), ("latency",)])
 def test_budgets_of_bytes_and_time_are_kept(job: Job, tmp_path: Path, kinds: tuple[str, ...]) -> None:
     """Limits half way between the widest and the narrowest weights, which no state passes."""
     costs = costs_of(job.model.graph, job.prices(priced(MENU)), MENU)

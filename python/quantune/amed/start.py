@@ -31,9 +31,11 @@ def best_start(job: Job, judge: Judge) -> State:
 
 
 def _quietest(job: Job, costs: Costs, budgets: Sequence[Budget], menu: Sequence[int]) -> list[State]:
-    """Of least weight noise within one budget, those that keep the others too."""
+    """Of least weight noise within one budget, those that keep the others too; and the least width of each
+    layer in any of them, which keeps all."""
     noise = _noise(job)
     states = [first_state(costs, budget, menu, noise) for budget in budgets]
+    states.append(tuple(min(bits) for bits in zip(*states, strict=True)))
     return [state for state in states if within(costs, budgets, state)]
 
 
