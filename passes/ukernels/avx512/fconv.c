@@ -41,36 +41,59 @@ INLINE void add_products(const int rows, const int wide, const u8 *const *a, i64
   }
 }
 
+// Four operands at a time: every other instruction may take a multiplier's port. Meanwhile what is wanted soon comes nearer.
+INLINE void add_four(const int rows, const int wide, const u8 *const *a, i64 k, const float *w, const u8 *soon, i64 step, __m512 sums[][2]) {
+  if (rows <= 4) {  // of few rows weights are all that matters: eight lines of them a step
+#pragma clang loop unroll(full)
+    for (int i = 0; i < 8; i++) _mm_prefetch(soon + 64 * i, _MM_HINT_T1);
+  } else {
+    _mm_prefetch(soon, _MM_HINT_T1);
+    _mm_prefetch(soon + step / 2, _MM_HINT_T1);
+  }
+#pragma clang loop unroll(full)
+  for (int i = 0; i < 4; i++) add_products(rows, wide, a, k + 4 * i, w + i * TILE_COLUMNS, sums);
+}
+
+// Results are fetched before they are written: stores alone would wait for their lines one after the other.
+INLINE void fetch_results(const Tile *t, int row, const int wide) {
+  for (int j = 0; j < wide; j++) _mm_prefetch(t->out[row] + t->channel + 64 * j, _MM_HINT_T0);
+}
+
 INLINE void multiply_rows(const Tile *t, const int rows, const int wide) {
   const u8 *a[TILE_ROWS];
   __m512 sums[TILE_ROWS][2];
+  // One row's with each of the first steps, if there are enough: all at once would keep operands waiting.
+  const int evenly = !t->sums && t->segments[1] >= 16 * rows;
 #pragma clang loop unroll(full)
   for (int i = 0; i < rows; i++) {
     a[i] = t->operands[i] + t->operand;
-    // Results are fetched before they are written: stores alone would wait for their lines one after the other.
-    for (int j = 0; j < wide; j++) _mm_prefetch(t->out[i] + t->channel + 64 * j, _MM_HINT_T0);
+    if (!t->sums && !evenly) fetch_results(t, i, wide);
     for (int j = 0; j < wide; j++) sums[i][j] = _mm512_loadu_ps(t->start + i * t->start_step + 16 * j);
   }
   const float *w = t->weights;
   const u8 *soon = t->soon;
-  const i64 soon_step = 4 * t->soon_step;
+  const i64 step = 4 * t->soon_step;
+  i64 begin = 0;
+  if (evenly) {
+    i64 k = t->segments[0];
+#pragma clang loop unroll(disable)
+    for (int i = 0; i < rows; i++, k += 16, w += 4 * TILE_COLUMNS) {
+      fetch_results(t, i, wide);
+      __asm__("" : "+r"(k));  // keeps the row pointers where they are, see avx2/qconv.c
+      add_four(rows, wide, a, k, w, soon, step, sums);
+      soon += step;
+    }
+    begin = 16 * rows;
+  }
   for (const i32 *segment = t->segments; segment != t->end; segment += 2) {
-    i64 k = segment[0];
-    const i64 last = k + segment[1];
-    // Four operands at a time: every other instruction may take a multiplier's port.
+    i64 k = segment[0] + begin;
+    const i64 last = segment[0] + segment[1];
+    begin = 0;
 #pragma clang loop unroll(disable)
     for (; k + 16 <= last; k += 16, w += 4 * TILE_COLUMNS) {
-      if (rows <= 4) {  // of few rows weights are all that matters: eight lines of them a step
-#pragma clang loop unroll(full)
-        for (int i = 0; i < 8; i++) _mm_prefetch(soon + 64 * i, _MM_HINT_T1);
-      } else {
-        _mm_prefetch(soon, _MM_HINT_T1);
-        _mm_prefetch(soon + soon_step / 2, _MM_HINT_T1);
-      }
-      soon += soon_step;
-      __asm__("" : "+r"(k));  // keeps the row pointers where they are, see avx2/qconv.c
-#pragma clang loop unroll(full)
-      for (int i = 0; i < 4; i++) add_products(rows, wide, a, k + 4 * i, w + i * TILE_COLUMNS, sums);
+      __asm__("" : "+r"(k));
+      add_four(rows, wide, a, k, w, soon, step, sums);
+      soon += step;
     }
 #pragma clang loop unroll(disable)
     for (; k != last; k += 4, w += TILE_COLUMNS) {
