@@ -39,7 +39,7 @@ class TrainingSettings:
     search: float = 0.5
     interval: int = 20
     proposals: int = 6
-    temperature: tuple[float, float] = (0.02, 0.002)
+    temperature: tuple[float, float] = (0.005, 0.0005)
     rate: float = 1e-3
     step_rate: float = 2e-3
     signal: Signal = "table"
