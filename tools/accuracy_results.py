@@ -147,7 +147,7 @@ def _mixed(rows: Sequence[Record]) -> str:
 
 
 def _photos(rows: Sequence[Record]) -> str:
-    headings = ["photos", "variant", "agreement with fp32", "SQNR", "average bits"]
+    headings = ["photos", "variant", "agreement with fp32", "SQNR", "average bits", "float layers"]
     return _table(
         headings,
         [
@@ -157,7 +157,7 @@ def _photos(rows: Sequence[Record]) -> str:
                     row["variant"],
                     f"{round(row['agreement'] * row['images'])} of {row['images']}",
                 ),
-                *(f"{row['sqnr_db']:.1f} dB", f"{row['average_bits']:.2f}"),
+                *(f"{row['sqnr_db']:.1f} dB", f"{row['average_bits']:.2f}", str(row["float_layers"])),
             ]
             for row in rows
         ],

@@ -115,10 +115,14 @@ def test_parts_that_are_not_asked_for_stay(tmp_path: Path, monkeypatch: pytest.M
     accuracy_results.write(records("a"), 256, tmp_path)
     before = (tmp_path / "accuracy.md").read_text()
     row = {"variant": "int8", "data": "2 photos", "images": 2, "agreement": 0.5, "sqnr_db": 9.0}
-    monkeypatch.setattr(accuracy_photos, "measure", lambda progress: [row | {"average_bits": 8.0}])
+    monkeypatch.setattr(
+        accuracy_photos, "measure", lambda progress: [row | {"average_bits": 8.0, "float_layers": 3}]
+    )
     assert accuracy.main(["--parts", "photos", "--calibration", "256", "-o", str(tmp_path)]) == 0
     after = (tmp_path / "accuracy.md").read_text()
-    assert after.startswith(before.rstrip("\n")) and "| 2 photos | int8 | 1 of 2 | 9.0 dB | 8.00 |" in after
+    assert (
+        after.startswith(before.rstrip("\n")) and "| 2 photos | int8 | 1 of 2 | 9.0 dB | 8.00 | 3 |" in after
+    )
     assert accuracy_results.written(tmp_path)["records"][1]["widths"] == "4 8"
 
 

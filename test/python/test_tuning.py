@@ -20,9 +20,9 @@ from quantune.errors import QuantuneError
 from quantune.search import database, nested
 from quantune.search.evaluate import Metrics
 from quantune.search.objectives import Objective
-from quantune.search.sampler import REASON
+from quantune.search.sampler import OPTIONS, REASON
 from quantune.search.space import PAPER, Factor, Space
-from quantune.search.surrogate import Options, Surrogate
+from quantune.search.surrogate import Surrogate
 from quantune.search.tuning import STRATEGIES, finished, metrics_of, open_study, run
 from trials import made
 from tune_worker import TOP, metrics_at, search_of
@@ -71,7 +71,7 @@ def test_the_sampler_asks_for_what_the_replay_would() -> None:
     """What is searched on a real network is what the comparison on measured trials is about."""
     own = replace(made(0), settings=PAPER.settings)
     own = replace(own, scores=np.array([metrics_at(PAPER.describe(s)).quality for s in PAPER.settings]))
-    surrogate = Surrogate(PAPER, [made(1), made(2), made(3)], Options(), seed=0)
+    surrogate = Surrogate(PAPER, [made(1), made(2), made(3)], OPTIONS, seed=0)
     expected = [own.settings[index] for index in nested.tuned(surrogate, own)][:5]
     search = search_of("xgb")
     study = open_study(search, None)

@@ -25,7 +25,7 @@ T = TypeVar("T")
 OURS = "xgb"
 GAPS = (0.0, 0.1, 0.5)
 """Points that a setting may lack to the best to count as found."""
-INNER_SEEDS = 2
+INNER_SEEDS = 8
 CHUNK = 10
 """Seeds that one process works off before it reports."""
 CURVE = 40

@@ -10,7 +10,7 @@ import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.trial import FrozenTrial, TrialState
 
-from quantune.search.features import Prior
+from quantune.search.features import Prior, Scales
 from quantune.search.space import Setting, Space
 from quantune.search.surrogate import Options, Surrogate
 from quantune.search.trials import Measured
@@ -22,6 +22,8 @@ None for a trial that repeats an earlier one.
 """
 Others = Callable[[float], Sequence[Measured]]
 """That weight → the trials of other networks, scored alike."""
+OPTIONS = Options(groups=("settings", "graph", "context"), scales=Scales(tau=0.25), boldness=1.0)
+"""The least mean cost over all folds of nested validation on the published trials."""
 REASON = "reason"
 """The attribute of a failed trial that says why."""
 
@@ -42,7 +44,7 @@ class TransferSampler(optuna.samplers.BaseSampler):
         seed: int = 0,
     ) -> None:
         self._space, self._traits, self._others, self._score = space, traits, others, score
-        self._options, self._seed = options or Options(), seed
+        self._options, self._seed = options or OPTIONS, seed
         self._known: tuple[float, Surrogate, Prior] | None = None
 
     def infer_relative_search_space(
