@@ -12,7 +12,8 @@ from quantune.sensitivity.metrics import Noise
 from quantune.sensitivity.result import LayerSensitivity, Sensitivity
 from sensitivity_observe import LEVELS, Observed, Seen
 
-SHIPPED = "v2: int8 output SQNR + added weight SQNR, from the compiled module"
+SHIPPED = "v2: probes along the int8 run, from the compiled module"
+PLAIN = "int8 output SQNR + added weight SQNR, from the compiled module"
 BEST = "output error x transfer measured with 4-bit weights"
 Table = dict[str, dict[int, float]]
 """Layer → bits → metric."""
@@ -123,13 +124,16 @@ def softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
     return shifted / shifted.sum(axis=1, keepdims=True)
 
 
-def shipped(sensitivity: Sensitivity, like: Mapping[str, Mapping[int, float]]) -> Table:
-    """What v2 plans with: measured by the compiled modules."""
+def compiled(sensitivity: Sensitivity, like: Mapping[str, Mapping[int, float]]) -> dict[str, Table]:
+    """Of the layers and widths in `like`: a layer's own noise, and what v2 plans with."""
     layers = sensitivity.layers
-    return {name: {bits: planned(layers[name], bits) for bits in row} for name, row in like.items()}
+    return {
+        PLAIN: {name: {bits: _plain(layers[name], bits) for bits in row} for name, row in like.items()},
+        SHIPPED: {name: {bits: layers[name].added_nsr[bits] for bits in row} for name, row in like.items()},
+    }
 
 
-def planned(layer: LayerSensitivity, bits: int) -> float:
+def _plain(layer: LayerSensitivity, bits: int) -> float:
     """A layer's own noise-to-signal ratio with so narrow weights, by local metrics."""
     return (layer.local_nsr or 0.0) + max(0.0, layer.weight_nsr[bits] - layer.weight_nsr[8])
 

@@ -1,8 +1,8 @@
-"""The SQNR that is predicted for whole plans against what they have, by v2 and by the study's best metric.
+"""The SQNR that is predicted for whole plans against what they have, by v2 and by two of the study's metrics.
 
-v2: one factor for all layers, and weights of b bits count with their own noise-to-signal ratio:
-nsr(b) = factor x local + max(factor, 1) x (weight(b) - weight(8)), factor = measured / sum of local at int8.
+v2: what int8 measured, and for each layer what its probes say that so few bits add.
 Transfer: what int8 measured, and for each layer its output's error with b bits times its transfer.
+Whole: what int8 measured, and what b bits add to each layer's weights' own noise-to-signal ratio.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from sensitivity_candidates import Table
 
 BATCH = 32
 WIDTHS = (4, 3, 2)
-MIXED = 4
+MIXED = 8
 Bits = dict[str, int]
 
 
 def compare(
     setting: Setting, sensitivity: Sensitivity, transfer: Table, pictures: Pictures
 ) -> list[dict[str, Any]]:
-    """Rows of {"plan", "measured_db", "v2_db", "transfer_db"}: uniform widths, then random mixtures."""
+    """Rows of {"plan", "measured_db", "v2_db", "transfer_db", "whole_db"}: uniform, then random mixtures."""
     contractions = [layer.name for layer in setting.graph.contractions]
     plans = {f"w{bits}": dict.fromkeys(contractions, bits) for bits in WIDTHS}
     generator = np.random.default_rng(0)
@@ -50,6 +50,7 @@ def compare(
             "measured_db": round(noise[name].sqnr_db, 2),
             "v2_db": round(decibels(by_v2(sensitivity, bits)), 2),
             "transfer_db": round(decibels(by_transfer(sensitivity, transfer, bits)), 2),
+            "whole_db": round(decibels(by_weights(sensitivity, bits)), 2),
         }
         for name, bits in plans.items()
     ]
@@ -65,13 +66,14 @@ def narrowed(setting: Setting, bits: Bits) -> Plan:
 
 def by_v2(sensitivity: Sensitivity, bits: Bits) -> float:
     """As described above."""
-    known = {name: sensitivity.layers[name] for name in bits}
-    factor = sensitivity.output_nsr / sum(layer.local_nsr or 0.0 for layer in known.values())
-    return sum(
-        factor * (layer.local_nsr or 0.0)
-        + max(factor, 1.0) * max(0.0, layer.weight_nsr[bits[name]] - layer.weight_nsr[8])
-        for name, layer in known.items()
-    )
+    layers = sensitivity.layers
+    return sensitivity.output_nsr + sum(layers[name].added_nsr[width] for name, width in bits.items())
+
+
+def by_weights(sensitivity: Sensitivity, bits: Bits) -> float:
+    """As described above."""
+    known = {name: sensitivity.layers[name].weight_nsr for name in bits}
+    return sensitivity.output_nsr + sum(known[name][width] - known[name][8] for name, width in bits.items())
 
 
 def by_transfer(sensitivity: Sensitivity, transfer: Table, bits: Bits) -> float:

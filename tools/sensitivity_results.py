@@ -13,6 +13,7 @@ from quantune.files import replacing, write_json
 from sensitivity_candidates import BEST, SHIPPED
 
 FOLDER = Path("docs/results")
+MODELS = ("v2_db", "transfer_db", "whole_db")
 Found = Mapping[str, Mapping[str, Any]]
 
 TEXT = """# Which local metric predicts the loss
@@ -28,16 +29,19 @@ int8 network is the step that a planner takes. Compiling {cases} modules would t
 batches in `quantune.replica`, whose integers are those of the compiled module: {checked} of them were
 compiled, and their logits were {equal} on every picture.
 
-**The metrics** are computed on {calibration} other pictures, without labels, gradients or further inferences,
-and ranked against the oracle: Spearman's correlation over a network's layers at equal bits, averaged over
-the widths, then over the {models} networks. The last column ranks all layers and widths of a network
-together, which is easier, since bits alone explain much of the loss.
+**The metrics** are computed on {calibration} other pictures, without labels or gradients, and ranked against
+the oracle: Spearman's correlation over a network's layers at equal bits, averaged over the widths, then over
+the {models} networks. The last two columns rank all layers and widths of a network together: by the rise of
+the loss, and by the divergence of the class probabilities from fp32's on the same pictures, which needs no
+labels and has far less chance in it.
 
 {table}
 
-The last row is what `v2` plans with, as the compiled modules measure it. No metric can agree with the
-oracle more than the oracle agrees with itself: half of its pictures rank the layers like the other half
-with {reliability}. The loss is cross-entropy with the label smoothing that the networks were trained with.
+The last row is what `v2` plans with: probes along the run of the compiled int8 module; the row before it what
+compiled modules measure without them. No metric can agree with the oracle more than the oracle agrees with
+itself: half of its pictures rank layers at equal bits like the other half with {reliability}, layers and
+widths together with {together}, and its own two truths, loss and divergence, agree with {truths}. The loss
+is cross-entropy with the label smoothing that the networks were trained with.
 
 ![Spearman correlation, metric by metric](sensitivity.svg)
 
@@ -45,8 +49,8 @@ with {reliability}. The loss is cross-entropy with the label smoothing that the 
 
 {networks}
 
-v2: the last row above; transfer: the row before it, which needs one more run, of the network with 4-bit
-weights. Half: the oracle's halves against each other. Time is processor time on one core, compiling
+Of all widths together. v2: the last row above; transfer: measured in a run of the network with 4-bit weights.
+Half: the oracle's halves against each other. Time is processor time on one core, compiling
 included: the oracle in batches; the oracle if each module were compiled (from the {checked} that were); both
 inferences of ours from nothing; and their ratios.
 
@@ -54,14 +58,15 @@ inferences of ours from nothing; and their ratios.
 
 {growth}
 
-Beyond compiling there are two runs over the pictures and a look at each layer's weights, in proportion to
-layers and pictures.
+Beyond compiling there are two runs over the pictures, the probes along the second, and a look at each layer's
+weights, in proportion to layers and pictures.
 
 ## Predicted and measured SQNR
 
 Whole plans, uniform (4 to 2 bits) and at random from 8, 4, 3 bits, on {judged} pictures that were not
-calibrated on. v2: one factor for the whole network, and weights with their own noise-to-signal ratio.
-Transfer: each layer's error times what was measured to become of it. Mean absolute error in dB:
+calibrated on. v2: what each layer's probes found. Transfer: each layer's error times what was measured to
+become of it in a run with 4-bit weights. Whole: the weights' own noise-to-signal ratio, as if nothing faded.
+Mean absolute error in dB:
 
 {predictions}
 """
@@ -95,7 +100,10 @@ def means(found: Found) -> dict[str, dict[str, float]]:
 def page(found: Found) -> str:
     first = next(iter(found.values()))
     checks = [case for one in found.values() for case in one["oracle"]["check"]["cases"]]
-    reliability = np.mean([one["reliability"]["mean"] for one in found.values()])
+    itself = {
+        key: f"{np.mean([one['reliability'][key] for one in found.values()]):.2f}"
+        for key in ("mean", "all", "kl")
+    }
     return TEXT.format(
         bits=", ".join(_widths(first)),
         images=first["oracle"]["images"],
@@ -105,7 +113,9 @@ def page(found: Found) -> str:
         calibration=first["ours"]["images"],
         models=len(found),
         table=_metrics(found),
-        reliability=f"{reliability:.2f}",
+        reliability=itself["mean"],
+        together=itself["all"],
+        truths=itself["kl"],
         networks=_networks(found),
         growth=_growth(found),
         judged=first["judged"],
@@ -118,10 +128,17 @@ def _metrics(found: Found) -> str:
     widths = _widths(next(iter(found.values())))
     lowest = {name: f"{min(one['spearman'][name]['mean'] for one in found.values()):.2f}" for name in mean}
     rows = [
-        [_bold(name), *(f"{row[kind]:.2f}" for kind in [*widths, "mean"]), lowest[name], f"{row['all']:.2f}"]
+        [
+            _bold(name),
+            *(f"{row[kind]:.2f}" for kind in [*widths, "mean"]),
+            lowest[name],
+            f"{row['all']:.2f}",
+            f"{row['kl']:.2f}",
+        ]
         for name, row in mean.items()
     ]
-    heads = ["metric, level", *(f"{bits} bits" for bits in widths), "mean", "worst network", "all widths"]
+    heads = ["metric, level", *(f"{bits} bits" for bits in widths), "mean", "worst network"]
+    heads += ["all widths", "all, divergence"]
     return _markdown(heads, rows)
 
 
@@ -134,9 +151,9 @@ def _networks(found: Found) -> str:
             [
                 name,
                 f"{one['fp32']['top1']:.1%}",
-                f"{one['spearman'][SHIPPED]['mean']:.2f}",
-                f"{one['spearman'][_best(one)]['mean']:.2f}",
-                f"{one['reliability']['mean']:.2f}",
+                f"{one['spearman'][SHIPPED]['all']:.2f}",
+                f"{one['spearman'][_best(one)]['all']:.2f}",
+                f"{one['reliability']['all']:.2f}",
                 f"{oracle['seconds']:.0f} s",
                 f"{each:,.0f} s",
                 f"{ours['seconds']:.0f} s",
@@ -172,13 +189,13 @@ def _predictions(found: Found) -> str:
         plans = {kind: [row for row in one["predictions"] if kind in row["plan"]] for kind in ("w", "mixed")}
         cells = []
         for rows_of in plans.values():
-            for key in ("v2_db", "transfer_db"):
+            for key in MODELS:
                 cells.append(f"{np.mean([abs(row[key] - row['measured_db']) for row in rows_of]):.1f}")
         rows.append([name, *cells])
     columns = np.array([[float(cell) for cell in row[1:]] for row in rows]).mean(axis=0)
     rows.append(["**mean**", *(f"**{value:.1f}**" for value in columns)])
-    heads = ["network", "uniform, v2", "uniform, transfer", "mixed, v2", "mixed, transfer"]
-    return _markdown(heads, rows)
+    heads = [f"{kind}, {key.removesuffix('_db')}" for kind in ("uniform", "mixed") for key in MODELS]
+    return _markdown(["network", *heads], rows)
 
 
 def _best(one: Mapping[str, Any]) -> str:

@@ -30,7 +30,7 @@ from quantune.files import read_json, write_json
 from quantune.job.cache import file_digest, key_of
 from quantune.job.job import Job
 from quantune.plan.strategies import uniform
-from sensitivity_candidates import BEST, SHIPPED, Table, candidates, shipped, spearman
+from sensitivity_candidates import BEST, Table, candidates, compiled, spearman
 from sensitivity_observe import observe
 
 KEPT = Path("build/sensitivity")
@@ -55,7 +55,8 @@ def study(name: str, oracle: dict[str, Any], folder: Path) -> dict[str, Any]:
     sensitivity, seconds = timed(setting)
     tables = {each.name: each.table(observed, widths) for each in candidates()}
     (transfer,) = (each.table(observed, (8, *widths)) for each in candidates() if each.metric == BEST)
-    tables[SHIPPED] = shipped(sensitivity, truth)
+    tables |= compiled(sensitivity, truth)
+    apart: Table = {name: {int(b): item["kl"] for b, item in row.items()} for name, row in loss.items()}
     return {
         "trained": setting.trained,
         "layers": len(setting.graph.contractions),
@@ -64,8 +65,11 @@ def study(name: str, oracle: dict[str, Any], folder: Path) -> dict[str, Any]:
         "int8": oracle["int8"],
         "oracle": {key: oracle[key] for key in ("seconds", "cases", "images", "check")},
         "ours": seconds,
-        "reliability": correlations(halves[0], halves[1]),
-        "spearman": {metric: correlations(table, truth) for metric, table in tables.items()},
+        "reliability": correlations(halves[0], halves[1]) | {"kl": spearman(truth, apart)},
+        "spearman": {
+            metric: correlations(table, truth) | {"kl": spearman(table, apart)}
+            for metric, table in tables.items()
+        },
         "judged": len(pictures),
         "predictions": sensitivity_predictions.compare(setting, sensitivity, transfer, pictures),
     }

@@ -36,9 +36,11 @@ def request_() -> Request:
         layers.append(linear(f"layer{index}", source, size, outputs, index))
         source = f"layer{index}"
     graph = Graph({"input": (1, widths[0])}, tuple(layers), (source,))
+    noise = [{bits: 4.0 ** (8 - bits) * 1e-5 * (1 + index) for bits in MENU} for index in range(len(layers))]
     metrics = {
         layer.name: LayerSensitivity(
-            weight_nsr={bits: 4.0 ** (8 - bits) * 1e-5 * (1 + index) for bits in (8, 7, 6, 5, 4, 3, 2)},
+            weight_nsr=noise[index],
+            added_nsr={bits: more - noise[index][8] for bits, more in noise[index].items()},
             local_nsr=1e-4,
             local_sqnr_db=40.0,
             activation_sqnr_db=45.0,

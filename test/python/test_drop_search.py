@@ -40,6 +40,7 @@ def request(goal: Goal) -> Request:
     metrics = {
         name: LayerSensitivity(
             weight_nsr={**dict.fromkeys(range(2, 8), noise[name]), 8: 1e-7},
+            added_nsr={**dict.fromkeys(range(2, 8), noise[name]), 8: 0.0},
             activation_sqnr_db=70.0,
             local_nsr=LOCAL,
         )

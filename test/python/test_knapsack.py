@@ -69,7 +69,10 @@ def planned(
     """Of a network whose layers all cost `times` and add the same noise; a boundary takes `edge`."""
     graph = network()
     noise = {bits: 0.01 * 4.0 ** (8 - bits) for bits in range(2, 9)}
-    layer = LayerSensitivity(weight_nsr=noise, activation_sqnr_db=20.0, local_nsr=0.05, local_sqnr_db=13.0)
+    added = {bits: more - noise[8] for bits, more in noise.items()}
+    layer = LayerSensitivity(
+        weight_nsr=noise, added_nsr=added, activation_sqnr_db=20.0, local_nsr=0.05, local_sqnr_db=13.0
+    )
     bytes_of = {name: 1024 if name == "f32" else 256 for name in times}
     found = {name: Price(time, bytes_of[name], MEASURED) for name, time in times.items()}
     request = Request(

@@ -141,7 +141,8 @@ def request(
         source = f"c{index}"
     graph = Graph({"input": SHAPE}, tuple(layers), (source,))
     nsr = {bits: 1e-5 * step ** (8 - bits) for bits in range(2, 9)}
-    metrics = LayerSensitivity(weight_nsr=nsr, activation_sqnr_db=stored_db, local_nsr=local)
+    added = {bits: more - nsr[8] for bits, more in nsr.items()}
+    metrics = LayerSensitivity(weight_nsr=nsr, added_nsr=added, activation_sqnr_db=stored_db, local_nsr=local)
     price = {
         "w8a8": Price(10.0, 64, MEASURED),
         "w4a8": Price(10.0, 32, MEASURED),

@@ -14,17 +14,19 @@ import torch
 import oracle
 import sensitivity_plot
 import sensitivity_results
-from sensitivity_candidates import SHIPPED, candidates, softmax, spearman
+from sensitivity_candidates import PLAIN, SHIPPED, candidates, softmax, spearman
+
+SURE = torch.softmax(torch.tensor([5.0, 0.0]), 0)
 
 
 def model(seed: int) -> dict[str, Any]:
     """What the study finds about one network."""
     random = np.random.default_rng(seed)
-    kinds = ("4", "3", "mean", "all")
-    names = [*(candidate.name for candidate in candidates()), SHIPPED]
-    correlations = {name: dict(zip(kinds, random.uniform(-1, 1, 4).tolist(), strict=True)) for name in names}
+    kinds = ("4", "3", "mean", "all", "kl")
+    names = [*(candidate.name for candidate in candidates()), PLAIN, SHIPPED]
+    correlations = {name: dict(zip(kinds, random.uniform(-1, 1, 5).tolist(), strict=True)) for name in names}
     check = {"pictures": 4, "cases": [{"layer": "c", "bits": 4, "equal": True, "seconds": 12.0}]}
-    plan = {"plan": "w4", "measured_db": 20.0, "v2_db": 17.0, "transfer_db": 21.0}
+    plan = {"plan": "w4", "measured_db": 20.0, "v2_db": 17.0, "transfer_db": 21.0, "whole_db": 10.0}
     return {
         "layers": 10 + seed,
         "macs": 10**7,
@@ -45,7 +47,10 @@ def test_page_and_plot(tmp_path: Path) -> None:
     mean = np.mean([one["spearman"][SHIPPED]["mean"] for one in found.values()])
     (row,) = (line for line in text.splitlines() if line.startswith(f"| **{SHIPPED}**"))
     assert f"{mean:.2f}" in row
-    assert "equal to the bit" in text and "| **mean** | **3.0** | **1.0** | **3.0** | **2.0** |" in text
+    assert (
+        "equal to the bit" in text
+        and "| **mean** | **3.0** | **1.0** | **10.0** | **3.0** | **2.0** | **10.0** |" in text
+    )
     assert "1/25, 1/20" in text  # 300 s and 20 x 12 s, against 12 s
     dots = [
         e for e in ElementTree.fromstring(sensitivity_plot.draw(found)).iter() if e.tag.endswith("circle")
@@ -71,6 +76,9 @@ def test_the_oracle_reports_the_rise_over_int8() -> None:
     # of the smoothed labels, 5 % go to the other class
     assert case["loss"] == pytest.approx(0.9 * 5 / 4, abs=1e-5)
     assert case["halves"][1] == pytest.approx(2 * case["loss"])
+    sure = torch.softmax(torch.tensor([9.0, 0.0]), 0)
+    int8_apart, apart = (float((sure * (sure / p).log()).sum()) for p in (SURE, SURE.flip(0)))
+    assert case["kl"] == pytest.approx((apart - int8_apart) / 4, abs=1e-5)
     assert found["int8"]["nsr"] == pytest.approx((4 / 9) ** 2)
 
 

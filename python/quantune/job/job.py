@@ -34,7 +34,8 @@ from quantune.plan.settings import DEFAULT, Settings
 from quantune.plan.strategies import INFORMED, Request, find, uniform
 from quantune.progress import Progress, Silent
 from quantune.sensitivity.measure import measure
-from quantune.sensitivity.result import Sensitivity
+from quantune.sensitivity.probes import probes_of
+from quantune.sensitivity.result import SCHEMA, Sensitivity
 from quantune.targets import Target, get
 
 IREE_FLAGS = {"default": IREE_DEFAULT_FLAGS, "best": IREE_BEST_FLAGS}
@@ -84,15 +85,16 @@ class Job:
         return quantizations(self.model.graph, statistics, observer, scheme=self.settings.scheme)
 
     def sensitivity(self, statistics: Statistics) -> Sensitivity:
-        """Inference 2, quantized."""
+        """Inference 2, quantized, with its probes."""
         path = self.folder / "sensitivity.json"
         base = self.finished(uniform.plan(self._request(self.quantizations(statistics))))
-        key = key_of("sensitivity", base.to_json(), self.calibration.fingerprint)
+        key = key_of(SCHEMA, base.to_json(), self.calibration.fingerprint)
         if self.cache.fresh(path, key):
             return Sensitivity.load(path)
         names = self._compile_instrumented("quantized.vmfb", base)
-        runner = HostRunner(self._scratch / "quantized.vmfb")
-        found = measure(runner, names, self.calibration, self.model.graph, base, statistics, self.progress)
+        runner, graph = HostRunner(self._scratch / "quantized.vmfb"), self.model.graph
+        probes = probes_of(graph, base, len(self.calibration))
+        found = measure(runner, names, self.calibration, graph, base, statistics, self.progress, probes)
         found.save(path)
         self.cache.record(path, key)
         return found

@@ -16,7 +16,7 @@ are: only the x need to be integer. A value that nobody reads in integers leaves
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,10 +38,6 @@ class Choice:
     precision: str
     costs: Mapping[Measure, float]
 
-    def scaled(self, factor: float) -> Choice:
-        """Its noise times `factor`."""
-        return replace(self, costs={**self.costs, "noise": self.costs["noise"] * factor})
-
 
 @dataclass(frozen=True)
 class Edges:
@@ -57,10 +53,6 @@ class Edges:
     quantize: float = 0.0
     dequantize: float = 0.0
     rounding: float = 0.0
-
-    def scaled(self, factor: float) -> Edges:
-        """All noise times `factor`."""
-        return replace(self, noise=self.noise * factor, rounding=self.rounding * factor)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,11 @@
-"""Inference 2: the quantized network with float twins, instrumented, over the same calibration set."""
+"""Inference 2: the quantized network with float twins, instrumented, over the same calibration set.
+
+Probes (`sensitivity.probes`) run along with it.
+"""
 
 from __future__ import annotations
+
+import dataclasses
 
 import numpy as np
 
@@ -14,6 +19,7 @@ from quantune.plan.schema import Plan
 from quantune.plan.settings import Settings
 from quantune.progress import Progress, track
 from quantune.sensitivity.metrics import Noise, noise_of
+from quantune.sensitivity.probes import Probes, narrowed
 from quantune.sensitivity.result import LayerSensitivity, Sensitivity
 
 WEIGHT_BITS = (8, 7, 6, 5, 4, 3, 2)
@@ -28,11 +34,14 @@ def measure(
     plan: Plan,
     statistics: Statistics,
     progress: Progress,
+    probes: Probes | None = None,
 ) -> Sensitivity:
     """Runs every image once through the quantized module that `plan` (uniform int8) makes.
 
     The module returns every layer's value and, for contractions, what float arithmetic makes of the same
     inputs. The difference of the two is local; the difference from the float run's samples is accumulated.
+
+    probes: run along, on what the module returned for each picture.
     """
     local: dict[str, Noise] = {}
     accumulated: dict[str, Noise] = {}
@@ -45,6 +54,8 @@ def measure(
             elif name in statistics.samples:
                 flat = value.reshape(-1)[sample_indices(name, value.size)]
                 accumulated.setdefault(name, Noise()).add(statistics.samples[name][index], flat)
+        if probes is not None:
+            probes.add(index, sample.image, {layer.name: values[layer.name] for layer in graph})
     output = Noise()
     for name in graph.outputs:
         output.signal += accumulated[name].signal
@@ -52,7 +63,16 @@ def measure(
     layers = {
         la.name: _layer(la, plan, statistics, local.get(la.name), accumulated.get(la.name)) for la in graph
     }
-    return Sensitivity(images=len(dataset), passes=2, output_nsr=output.nsr, layers=layers)
+    weights = {name: layer.weight_nsr for name, layer in layers.items() if layer.weight_nsr}
+    for name, added in narrowed(weights, {} if probes is None else probes.found).items():
+        layers[name] = dataclasses.replace(layers[name], added_nsr=added)
+    return Sensitivity(
+        images=len(dataset),
+        passes=2,
+        probes=0 if probes is None else sum(map(len, probes.found.values())),
+        output_nsr=output.nsr,
+        layers=layers,
+    )
 
 
 def _layer(

@@ -9,7 +9,7 @@ from typing import Any
 from quantune.errors import QuantuneError
 from quantune.files import read_json, write_json
 
-SCHEMA = "quantune.sensitivity/1"
+SCHEMA = "quantune.sensitivity/2"
 
 
 @dataclass(frozen=True)
@@ -18,6 +18,8 @@ class LayerSensitivity:
 
     Attributes:
         weight_nsr, weight_mse: of the weights alone, by bits.
+        added_nsr: what weights of so few bits add to the noise-to-signal ratio of the network's outputs, by
+            bits, as the probes found (`sensitivity.probes`).
         activation_sqnr_db, activation_mse: of storing the layer's output in 8 bits, alone.
         local_sqnr_db, local_mse: the integer layer against its float twin on the same inputs (8-bit weights):
             its own error.
@@ -26,6 +28,7 @@ class LayerSensitivity:
 
     weight_nsr: dict[int, float] = field(default_factory=dict)
     weight_mse: dict[int, float] = field(default_factory=dict)
+    added_nsr: dict[int, float] = field(default_factory=dict)
     activation_sqnr_db: float | None = None
     activation_mse: float | None = None
     local_nsr: float | None = None
@@ -41,6 +44,7 @@ class Sensitivity:
 
     Attributes:
         passes: how often each calibration image was run in all (float once, quantized once).
+        probes: partial runs of the quantized network beside it (`sensitivity.probes`).
         output_nsr: noise-to-signal of the network's outputs at uniform int8.
     """
 
@@ -48,6 +52,7 @@ class Sensitivity:
     passes: int
     output_nsr: float
     layers: dict[str, LayerSensitivity]
+    probes: int = 0
 
     def save(self, path: Path) -> None:
         write_json(path, {"schema": SCHEMA, **asdict(self)})
@@ -68,5 +73,5 @@ class Sensitivity:
 
 
 def _with_integer_keys(item: dict[str, Any]) -> dict[str, Any]:
-    keys = ("weight_nsr", "weight_mse")
+    keys = ("weight_nsr", "weight_mse", "added_nsr")
     return item | {key: {int(bits): value for bits, value in item[key].items()} for key in keys}

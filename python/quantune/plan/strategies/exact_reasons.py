@@ -81,7 +81,9 @@ def remark(offers: Mapping[str, Offers], output_nsr: float, hopeless: bool) -> s
             f"{_drowning(offers, output_nsr)}: look at the calibration data, the weights and the biases for "
             "outliers; until then fp32 is the only sensible plan"
         )
-    worst = [min((decibels(o.local + a) for a in o.added.values()), default=0.0) for o in offers.values()]
+    worst = [
+        min((decibels(o.local + more) for more in o.narrowed.values()), default=0.0) for o in offers.values()
+    ]
     if min(worst) > QUIET_DB:
         return (
             f"no layer is sensitive (SQNR of at least {min(worst):.0f} dB in every precision on the menu): "

@@ -2,8 +2,8 @@
 
 Where v2 decides layer by layer in O(n), with the two boundaries of a float island as its price, this solves
 `plan.program` to optimality: neighbouring f32 layers share their boundaries, additions and pools may be f32
-too, and a value that is not stored in integers loses nothing to rounding. Prices and local metrics are v2's;
-their noise is scaled such that uniform int8 has the SQNR that was measured.
+too, and a value that is not stored in integers loses nothing to rounding. Prices and noise are v2's; that of
+rounding is scaled such that uniform int8 has the SQNR that was measured.
 
 The least noise within all budgets; or, where the noise has a limit, the least time (or bytes). Where nothing
 survives 8 bits, a limit relative to uniform int8 means nothing: then the least noise, which is f32's.
@@ -109,7 +109,7 @@ def exact_of(request: Request) -> Exact:
     graph, prices = request.graph, request.prices
     contractions = {layer.name: offers_of(request, layer) for layer in graph.contractions}
     offers = {name: found for name, found in contractions.items() if found is not None}
-    factor = noise_factor(request.sensitivity.output_nsr, offers.values())
+    factor, measured = _factor(request, offers), request.sensitivity.output_nsr
     noise = {la.name: _stored_noise(request, la, offers, factor) for la in graph}
     choices = {la.name: _choices(request, la, offers.get(la.name), noise[la.name], factor) for la in graph}
     moved = _moved_noise(graph, noise)
@@ -122,15 +122,7 @@ def exact_of(request: Request) -> Exact:
         )
         for value in [*graph.inputs, *noise]
     }
-    # Rounding that v2 leaves to its factor is counted apart here: together as much as was measured.
-    extra = sum(noise[layer.name] for layer in graph if layer.name not in offers)
-    measured = request.sensitivity.output_nsr
-    scale = measured / (measured + extra) if measured > 0 else 1.0
-    program = Program(
-        graph,
-        {name: [choice.scaled(scale) for choice in found] for name, found in choices.items()},
-        {value: edge.scaled(scale) for value, edge in edges.items()},
-    )
+    program = Program(graph, choices, edges)
     return Exact(
         request,
         program,
@@ -138,6 +130,16 @@ def exact_of(request: Request) -> Exact:
         _totals(request, uniform.plan(request), "w8a8", measured),
         _totals(request, fp32.plan(request), "f32", 0.0),
     )
+
+
+def _factor(request: Request, offers: Mapping[str, Offers]) -> float:
+    """Of rounding: v2's, without what it leaves to it of storing the results of layers without weights."""
+    assert request.sensitivity is not None
+    measured = request.sensitivity.output_nsr
+    factor = noise_factor(measured, offers.values())
+    others = (layer for layer in request.graph if layer.name not in offers)
+    extra = sum(_stored_noise(request, layer, offers, factor) for layer in others)
+    return factor * measured / (measured + extra) if measured > 0 else factor
 
 
 def _totals(request: Request, decided: Plan, precision: str, noise: float) -> dict[Measure, float]:

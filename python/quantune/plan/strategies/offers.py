@@ -20,7 +20,8 @@ class Offers:
     Attributes:
         prices: of the menu's widths, widest first, by precision ("w8a8", …).
         island: of f32, boundaries included.
-        local: the layer's own noise-to-signal ratio with 8-bit weights; `added`: what a width adds to it.
+        local: the layer's own noise-to-signal ratio with 8-bit weights; `narrowed`: what a width adds to it.
+        added: what a width adds to the noise-to-signal ratio of the outputs.
         storage: the part of it that storing the output in 8 bits makes, which an island keeps.
         weights: how many; asked: the menu was given, so fewer bits are wanted for their own sake.
     """
@@ -28,6 +29,7 @@ class Offers:
     prices: Mapping[str, Price]
     island: Price
     local: float
+    narrowed: Mapping[str, float]
     added: Mapping[str, float]
     storage: float
     weights: int
@@ -59,12 +61,11 @@ class Offers:
     def noise(self, precision: str, factor: float) -> float:
         """What the layer contributes to the outputs' noise-to-signal ratio.
 
-        Rounding spreads by `factor`. A weight's error is the same at every position, so unlike rounding it
-        does not average out in pooling: it never fades.
+        Rounding spreads by `factor`; what narrower weights add was observed (`sensitivity.probes`).
         """
         if precision == "f32":
             return factor * self.storage
-        return factor * self.local + max(factor, 1.0) * self.added[precision]
+        return factor * self.local + self.added[precision]
 
     def growth(self, precision: str) -> float:
         """Bytes beyond the widest; fewer count only when asked for, then by the bits of the weights."""
@@ -95,7 +96,8 @@ def offers_of(request: Request, layer: Layer) -> Offers | None:
         prices={f"w{b}a8": request.prices.of(layer.name, f"w{b}a8") for b in request.menu},
         island=request.prices.island(request.graph, layer, read),
         local=metrics.local_nsr,
-        added={f"w{b}a8": max(0.0, nsr[b] - nsr[8]) for b in request.menu},
+        narrowed={f"w{b}a8": max(0.0, nsr[b] - nsr[8]) for b in request.menu},
+        added={f"w{b}a8": metrics.added_nsr[b] for b in request.menu},
         storage=0.0 if stored is None else 10 ** (-stored / 10),
         weights=layer.weight.size,
         asked=request.asked,

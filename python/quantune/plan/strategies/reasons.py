@@ -68,7 +68,7 @@ def alternative(found: Offers, precision: str) -> dict[str, Any]:
     price, is_float = found.price(precision), precision == "f32"
     return {
         "precision": precision,
-        "sqnr_db": None if is_float else decibels(found.local + found.added[precision]),
+        "sqnr_db": None if is_float else decibels(found.local + found.narrowed[precision]),
         "microseconds": round(price.microseconds, 2),
         "bytes": price.bytes,
         "price": f"{price.source}, boundaries included" if is_float else price.source,

@@ -1,10 +1,9 @@
 """v2: QuantuneV2's choice. Two inferences, local metrics, O(n).
 
-Every contraction's own noise-to-signal ratio comes from the comparison with its float twin; what fewer
-weight bits would add comes from the weights alone (independent errors add, so nsr(b) = local + weight(b) -
-weight(8)). To first order a layer's relative noise reaches the outputs unchanged, up to one factor for the
-whole network that the quantized run measures: predicted output noise = factor x sum of the layers' noise;
-what narrower weights add is never taken to fade (factor 1 at least).
+Every contraction's own noise-to-signal ratio comes from the comparison with its float twin. To first order a
+layer's relative rounding noise reaches the outputs unchanged, up to one factor for the whole network that the
+quantized run measures. What narrower weights add at the outputs was observed along that run, layer by layer
+(`sensitivity.probes`). Independent errors add: predicted output noise = the sum of both over the layers.
 (QuantuneV2, Kim et al. 2025, ranks layers by such local metrics instead of searching.)
 
 - A layer becomes a float island where the share of the noise that this saves (all but the rounding of its
@@ -16,7 +15,7 @@ what narrower weights add is never taken to fade (factor 1 at least).
   is only smaller is chosen when the menu was asked for.
 
 Prices are times and bytes of this very layer on this very target. Every decision looks at one layer, so the
-whole is O(n); the knapsack takes a fixed number of halvings.
+whole is O(n); the knapsack has a fixed number of steps.
 """
 
 from __future__ import annotations
