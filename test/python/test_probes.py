@@ -77,7 +77,7 @@ def test_without_probes_all_of_the_weights_noise_arrives() -> None:
 def test_many_probes_are_believed_and_few_are_pulled_towards_the_others() -> None:
     weights = {"quiet": NSR, "loud": NSR, "unknown": NSR}
     few = narrowed(weights, {("quiet", 4): [2e-4], ("loud", 4): [2e-2]})
-    many = narrowed(weights, {("quiet", 4): [2e-4] * 500, ("loud", 4): [2e-2] * 500})
+    many = narrowed(weights, {("quiet", 4): [2e-4] * 5000, ("loud", 4): [2e-2] * 5000})
     assert few["unknown"] == pytest.approx({8: 0, 4: 2e-3, 3: 8e-3, 2: 4e-2})  # between one tenth and tenfold
     assert 2e-4 < few["quiet"][4] < 2e-3 < few["loud"][4] < 2e-2
     assert many["quiet"][4] == pytest.approx(2e-4, rel=0.01) and many["loud"][4] == pytest.approx(
