@@ -34,7 +34,7 @@ from quantune.plan.settings import DEFAULT, Settings
 from quantune.plan.strategies import INFORMED, Request, find, uniform
 from quantune.progress import Progress, Silent
 from quantune.sensitivity.measure import measure
-from quantune.sensitivity.probes import probes_of
+from quantune.sensitivity.probes import CONSTANTS, probes_of
 from quantune.sensitivity.result import SCHEMA, Sensitivity
 from quantune.targets import Target, get
 
@@ -88,7 +88,7 @@ class Job:
         """Inference 2, quantized, with its probes."""
         path = self.folder / "sensitivity.json"
         base = self.finished(uniform.plan(self._request(self.quantizations(statistics))))
-        key = key_of(SCHEMA, base.to_json(), self.calibration.fingerprint)
+        key = key_of(SCHEMA, CONSTANTS, base.to_json(), self.calibration.fingerprint)
         if self.cache.fresh(path, key):
             return Sensitivity.load(path)
         names = self._compile_instrumented("quantized.vmfb", base)

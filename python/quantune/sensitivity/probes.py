@@ -41,6 +41,8 @@ WIDTHS = (4, 3, 2)
 """Wider weights' errors drown in the rounding of activations; they follow from those of 4 bits."""
 EACH = 4
 LAYER, WIDTH = 3.0, 20.0
+CONSTANTS = (WIDTHS, EACH, LAYER, WIDTH)
+"""What kept results depend on."""
 Case = tuple[str, int]
 Ratios = Mapping[int, float]
 
