@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
-from quantune.report.summary import NAMES as OTHERS
+from bench_groups import Group
 from quantune.report.svg import Axis, Canvas, ticks
 
-if TYPE_CHECKING:
-    from bench_results import Group
-
-NAMES = {"quantune": "Quantune", **OTHERS}
 WIDTH, PANEL, LEFT, RIGHT, TOP, BOTTOM = 960.0, 230.0, 48.0, 12.0, 34.0, 28.0
 LEGEND = 30.0
 BARS = (

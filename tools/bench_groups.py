@@ -1,0 +1,67 @@
+"""The benchmark's rows in groups that can be compared."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from quantune.report.summary import NAMES as OTHERS
+
+NAMES = {"quantune": "Quantune", **OTHERS}
+Run = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Group:
+    """What is compared: one model, one target, as many threads; (system, variant) → row."""
+
+    model: str
+    target: str
+    threads: int
+    rows: dict[tuple[str, str], dict[str, Any]]
+
+    @property
+    def title(self) -> str:
+        """Target and threads, and who else is limited to which instruction set."""
+        limits = {
+            NAMES[system]: row["settings"]["instruction_set"]
+            for (system, _), row in self.rows.items()
+            if row["settings"].get("instruction_set")
+        }
+        said = "".join(f"; {name}: {limit}" for name, limit in limits.items())
+        return f"{self.target}, {self.threads} thread{'s' if self.threads > 1 else ''}{said}"
+
+    def latency(self, system: str, variant: str) -> float | None:
+        row = self.rows.get((system, variant))
+        return None if row is None else float(row["latency_ms"])
+
+    @property
+    def quantized(self) -> list[str]:
+        """Our variants that are not fp32, in the order of the run."""
+        return [variant for system, variant in self.rows if system == "quantune" and variant != "fp32"]
+
+    @property
+    def fastest(self) -> str | None:
+        """Our fastest quantized variant."""
+        return min(self.quantized, key=lambda variant: self.latency("quantune", variant) or 0.0, default=None)
+
+    def ratio(self, ours: str | None, system: str, variant: str) -> float | None:
+        """How many times as long another module takes as ours: above 1 we are faster."""
+        mine = self.latency("quantune", ours) if ours else None
+        other = self.latency(system, variant)
+        return other / mine if mine and other else None
+
+
+def groups(runs: Sequence[Run]) -> list[Group]:
+    """By target, then threads, then model, each in the order of the runs."""
+    targets = dict.fromkeys(run["target"] for run in runs)
+    threads = dict.fromkeys(row["threads"] for run in runs for row in run["rows"])
+    found = []
+    for target in targets:
+        for count in threads:
+            for run in runs:
+                rows = {(r["system"], r["variant"]): r for r in run["rows"] if r["threads"] == count}
+                if run["target"] == target and rows:
+                    found.append(Group(run["model"], target, count, rows))
+    return found
