@@ -13,7 +13,7 @@ import numpy as np
 
 from quantune.progress import Progress, track
 from quantune.search import baselines
-from quantune.search.features import Array
+from quantune.search.features import GROUPS, Array
 from quantune.search.kept import facts, kept
 from quantune.search.nested import MENU, choose, costs, folds, trials_to, tuned
 from quantune.search.space import Space
@@ -38,6 +38,7 @@ BASELINES: dict[str, baselines.Order] = {
     "mean-drop": baselines.mean_drop,
 }
 ABLATIONS: dict[str, tuple[str, ...]] = {
+    "all groups": GROUPS,
     "without the trials so far": ("settings", "graph", "prior"),
     "without the prior": ("settings", "graph", "context"),
     "settings and graph alone": ("settings", "graph"),
