@@ -32,15 +32,15 @@ compiled, and their logits were {equal} on every picture.
 **The metrics** are computed on {calibration} other pictures, without labels or gradients, and ranked against
 the oracle: Spearman's correlation over a network's layers at equal bits, averaged over the widths, then over
 the {models} networks. The last two columns rank all layers and widths of a network together: by the rise of
-the loss, and by the divergence of the class probabilities from fp32's on the same pictures, which needs no
-labels and has far less chance in it.
+the loss, and by the noise at the outputs on the same pictures, which needs no labels and has far less chance
+in it.
 
 {table}
 
 The last row is what `v2` plans with: probes along the run of the compiled int8 module; the row before it what
 compiled modules measure without them. No metric can agree with the oracle more than the oracle agrees with
 itself: half of its pictures rank layers at equal bits like the other half with {reliability}, layers and
-widths together with {together}, and its own two truths, loss and divergence, agree with {truths}. The loss
+widths together with {together}, and its own two truths, loss and noise, agree with {truths}. The loss
 is cross-entropy with the label smoothing that the networks were trained with.
 
 ![Spearman correlation, metric by metric](sensitivity.svg)
@@ -102,7 +102,7 @@ def page(found: Found) -> str:
     checks = [case for one in found.values() for case in one["oracle"]["check"]["cases"]]
     itself = {
         key: f"{np.mean([one['reliability'][key] for one in found.values()]):.2f}"
-        for key in ("mean", "all", "kl")
+        for key in ("mean", "all", "noise")
     }
     return TEXT.format(
         bits=", ".join(_widths(first)),
@@ -115,7 +115,7 @@ def page(found: Found) -> str:
         table=_metrics(found),
         reliability=itself["mean"],
         together=itself["all"],
-        truths=itself["kl"],
+        truths=itself["noise"],
         networks=_networks(found),
         growth=_growth(found),
         judged=first["judged"],
@@ -133,12 +133,12 @@ def _metrics(found: Found) -> str:
             *(f"{row[kind]:.2f}" for kind in [*widths, "mean"]),
             lowest[name],
             f"{row['all']:.2f}",
-            f"{row['kl']:.2f}",
+            f"{row['noise']:.2f}",
         ]
         for name, row in mean.items()
     ]
     heads = ["metric, level", *(f"{bits} bits" for bits in widths), "mean", "worst network"]
-    heads += ["all widths", "all, divergence"]
+    heads += ["all widths", "all, noise"]
     return _markdown(heads, rows)
 
 

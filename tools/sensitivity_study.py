@@ -56,7 +56,7 @@ def study(name: str, oracle: dict[str, Any], folder: Path) -> dict[str, Any]:
     tables = {each.name: each.table(observed, widths) for each in candidates()}
     (transfer,) = (each.table(observed, (8, *widths)) for each in candidates() if each.metric == BEST)
     tables |= compiled(sensitivity, truth)
-    apart: Table = {name: {int(b): item["kl"] for b, item in row.items()} for name, row in loss.items()}
+    noise: Table = {name: {int(b): item["nsr"] for b, item in row.items()} for name, row in loss.items()}
     return {
         "trained": setting.trained,
         "layers": len(setting.graph.contractions),
@@ -65,9 +65,9 @@ def study(name: str, oracle: dict[str, Any], folder: Path) -> dict[str, Any]:
         "int8": oracle["int8"],
         "oracle": {key: oracle[key] for key in ("seconds", "cases", "images", "check")},
         "ours": seconds,
-        "reliability": correlations(halves[0], halves[1]) | {"kl": spearman(truth, apart)},
+        "reliability": correlations(halves[0], halves[1]) | {"noise": spearman(truth, noise)},
         "spearman": {
-            metric: correlations(table, truth) | {"kl": spearman(table, apart)}
+            metric: correlations(table, truth) | {"noise": spearman(table, noise)}
             for metric, table in tables.items()
         },
         "judged": len(pictures),
