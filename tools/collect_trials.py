@@ -1,5 +1,7 @@
 """The zoo's trials in this user's database → the database that ships with Quantune.
 
+Of networks that this user has no trials of, what shipped stays.
+
 quantune tune zoo:NAME@32 --data fashion-mnist --objective pareto --strategy random --trials 40   (every NAME)
 python tools/collect_trials.py
 """
@@ -31,6 +33,12 @@ def render(records: Sequence[database.Record]) -> str:
     return f'{{"schema": "{database.SCHEMA}",\n "networks": [\n{networks}\n ]}}\n'
 
 
+def _newest(shipped: Sequence[database.Record], own: Sequence[database.Record]) -> list[database.Record]:
+    """One record a network: with the weights that were tuned last, if that has trials enough to count."""
+    counting = [record for record in own if len(record.trials) >= database.FEWEST]
+    return list(({r.model: r for r in shipped} | {r.model: r for r in counting}).values())
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -40,10 +48,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     names = set(registry.names())
     try:
         paths = sorted(cache_folder("trials").glob("*.json"))
-        found = [record for path in paths for record in database.read(path) if record.model in names]
-        if not found:
+        own = [record for path in paths for record in database.read(path) if record.model in names]
+        if not own:
             raise QuantuneError("no network of the zoo has trials yet; run the commands of --help first")
-        write_atomic(output, render(sorted(found, key=lambda record: record.model)))
+        shipped = database.read(database.SHIPPED) if database.SHIPPED.exists() else []
+        found = sorted(_newest(shipped, own), key=lambda record: record.model)
+        write_atomic(output, render(found))
     except QuantuneError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -17,7 +17,7 @@ from command import finish
 from quantune.cli.progress import choose
 from quantune.errors import QuantuneError
 from quantune.search.packages import check_installed
-from quantune.search.replay import ablate, choose_options, replay
+from quantune.search.replay import Comparison
 from quantune.search.space import PAPER
 from quantune.search.trials import read_published
 
@@ -36,10 +36,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     progress = choose(as_json=False)
     try:
         check_installed()
-        measured = read_published(asked.trials)
-        choices = choose_options(PAPER, measured, progress)
-        found = replay(PAPER, measured, choices, asked.seeds, progress)
-        found["ablation"] = ablate(PAPER, measured, choices, asked.ablation_seeds, progress)
+        comparison = Comparison(PAPER, read_published(asked.trials), progress)
+        choices = comparison.choices()
+        found = comparison.strategies(choices, asked.seeds)
+        found["ablation"] = comparison.ablation(choices, asked.ablation_seeds)
         for path in search_results.write(found, asked.output):
             print(f"Written: {path}")
     except QuantuneError as error:

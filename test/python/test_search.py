@@ -168,7 +168,8 @@ def test_the_replay_says_what_scripts_rely_on(
     assert run(["tune", "--replay", str(path), "--seeds", "2", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == found
     assert sorted((tmp_path / "cache" / "search").iterdir()) == kept  # nothing was done again
-    found["ablation"] = replay.ablate(PAPER, measured, dict.fromkeys(measured, QUICK), 1, Silent())
+    comparison = replay.Comparison(PAPER, measured, Silent())
+    found["ablation"] = comparison.ablation(dict.fromkeys(measured, QUICK), 1)
     written = search_results.write(found, tmp_path / "results")
     page = written[1].read_text()
     assert f"{ours['geomean_speedup_over_expected_random']:.2f}x" in page and "settings alone" in page

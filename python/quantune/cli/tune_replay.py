@@ -10,14 +10,12 @@ from quantune.cli.output import Output
 
 def replay(path: Path, seeds: int, output: Output) -> None:
     """Reads, replays, prints. Raises QuantuneError."""
-    from quantune.search.replay import choose_options
-    from quantune.search.replay import replay as replayed
+    from quantune.search.replay import Comparison
     from quantune.search.space import PAPER
     from quantune.search.trials import read_published
 
-    measured = read_published(path)
-    choices = choose_options(PAPER, measured, output.progress)
-    found = replayed(PAPER, measured, choices, seeds, output.progress)
+    comparison = Comparison(PAPER, read_published(path), output.progress)
+    found = comparison.strategies(comparison.choices(), seeds)
     _print(output, found)
     output.result(found)
 

@@ -55,66 +55,60 @@ class Run:
     gaps: list[float]
 
 
-def replay(
-    space: Space,
-    measured: Mapping[str, Measured],
-    choices: Mapping[str, Options],
-    seeds: int,
-    progress: Progress,
-) -> dict[str, Any]:
-    """Every strategy on every network, the rest of which the strategy may learn from.
+@dataclass(frozen=True)
+class Comparison:
+    """Networks that were measured before; each is searched while the others' trials are known."""
 
-    choices: the tuner's options for every network, from `choose_options`.
+    space: Space
+    measured: Mapping[str, Measured]
+    progress: Progress
 
-    Returns JSON: `geomean_speedup_over_expected_random` (of the mean trials to the exact best) and `models`
-    of the tuner, the same for every strategy in `strategies`, the `choices` of nested validation.
-    """
-    names = [OURS, *BASELINES]
-    work = [
-        (name, model, range(first, min(first + CHUNK, seeds)))
-        for name, model, first in itertools.product(names, measured, range(0, seeds, CHUNK))
-    ]
-    jobs = [(_runs, (space, measured, name, model, choices[model], chunk)) for name, model, chunk in work]
-    found: dict[str, dict[str, list[Run]]] = {name: {model: [] for model in measured} for name in names}
-    for (name, model, _), runs in zip(work, _parallel(jobs, "replaying", progress), strict=True):
-        found[name][model] += runs
-    strategies = {name: summary(measured, by_model) for name, by_model in found.items()}
-    return {
-        **strategies[OURS],
-        "seeds": seeds,
-        "strategies": strategies,
-        "choices": {model: asdict(options) for model, options in choices.items()},
-    }
+    def choices(self) -> dict[str, Options]:
+        """The tuner's options for each network, by nested validation: its own trials have no part in them."""
+        pairs = folds(list(self.measured))
+        jobs = [(_costs, (self.space, self.measured, pair, INNER_SEEDS)) for pair in pairs]
+        tables = _parallel(jobs, f"validating {len(MENU)} sets of options", self.progress)
+        return choose(self.measured, dict(zip(pairs, tables, strict=True)))
 
+    def strategies(self, choices: Mapping[str, Options], seeds: int) -> dict[str, Any]:
+        """Every strategy on every network.
 
-def ablate(
-    space: Space,
-    measured: Mapping[str, Measured],
-    choices: Mapping[str, Options],
-    seeds: int,
-    progress: Progress,
-) -> dict[str, Any]:
-    """The tuner with groups of features left out, all else as chosen: {"seeds", "rows": {row: block}}."""
-    rows = {"as chosen": None, **ABLATIONS}
-    work = list(itertools.product(rows, measured))
-    jobs = []
-    for row, model in work:
-        groups = rows[row] or choices[model].groups
-        residual = choices[model].residual and "prior" in groups
-        options = replace(choices[model], groups=groups, residual=residual)
-        jobs.append((_runs, (space, measured, OURS, model, options, range(seeds))))
-    found: dict[str, dict[str, list[Run]]] = {row: {} for row in rows}
-    for (row, model), runs in zip(work, _parallel(jobs, "ablation", progress), strict=True):
-        found[row][model] = runs
-    return {"seeds": seeds, "rows": {row: summary(measured, runs) for row, runs in found.items()}}
+        Returns JSON: `geomean_speedup_over_expected_random` (of the mean trials to the exact best) and
+        `models` of the tuner, the same for every strategy in `strategies`, and the `choices`.
+        """
+        chunks = [range(first, min(first + CHUNK, seeds)) for first in range(0, seeds, CHUNK)]
+        work = [
+            ((name, model), choices[model], chunk)
+            for name, model, chunk in itertools.product([OURS, *BASELINES], self.measured, chunks)
+        ]
+        found: dict[str, dict[str, list[Run]]] = {}
+        for ((name, model), _, _), runs in zip(work, self._run(work, "replaying"), strict=True):
+            found.setdefault(name, {}).setdefault(model, []).extend(runs)
+        blocks = {name: summary(self.measured, by_model) for name, by_model in found.items()}
+        return {
+            **blocks[OURS],
+            "seeds": seeds,
+            "strategies": blocks,
+            "choices": {model: asdict(options) for model, options in choices.items()},
+        }
 
+    def ablation(self, choices: Mapping[str, Options], seeds: int) -> dict[str, Any]:
+        """The tuner with groups of features left out, all else as chosen: {"seeds", "rows": {row: block}}."""
+        rows = {"as chosen": None, **ABLATIONS}
+        work = []
+        for groups, model in itertools.product(rows.values(), self.measured):
+            chosen = choices[model]
+            if groups is not None:
+                chosen = replace(chosen, groups=groups, residual=chosen.residual and "prior" in groups)
+            work.append(((OURS, model), chosen, range(seeds)))
+        found = iter([*self._run(work, "ablation")])
+        blocks = {row: summary(self.measured, {m: next(found) for m in self.measured}) for row in rows}
+        return {"seeds": seeds, "rows": blocks}
 
-def choose_options(space: Space, measured: Mapping[str, Measured], progress: Progress) -> dict[str, Options]:
-    """What nested validation gives each network, which its own trials have no part in."""
-    pairs = folds(list(measured))
-    jobs = [(_costs, (space, measured, pair, INNER_SEEDS)) for pair in pairs]
-    tables = _parallel(jobs, f"validating {len(MENU)} sets of options", progress)
-    return choose(measured, dict(zip(pairs, tables, strict=True)))
+    def _run(self, work: Sequence[tuple[tuple[str, str], Options, range]], step: str) -> Iterator[list[Run]]:
+        """The runs of each ((strategy, model), options, seeds), in this order."""
+        jobs = [(_runs, (self.space, self.measured, *what)) for what in work]
+        return _parallel(jobs, step, self.progress)
 
 
 def summary(measured: Mapping[str, Measured], runs: Mapping[str, Sequence[Run]]) -> dict[str, Any]:
@@ -164,12 +158,12 @@ def _costs(space: Space, measured: Mapping[str, Measured], pair: tuple[str, ...]
 def _runs(
     space: Space,
     measured: Mapping[str, Measured],
-    name: str,
-    model: str,
+    who: tuple[str, str],
     options: Options,
     seeds: Sequence[int],
 ) -> list[Run]:
-    """One run a seed; kept."""
+    """One run a seed of (strategy, model); kept."""
+    name, model = who
     others = [other for key, other in measured.items() if key != model]
     own = measured[model]
 
