@@ -44,7 +44,7 @@ class TrainingSettings:
     step_rate: float = 2e-3
     signal: Signal = "table"
     distill: float = 1.0
-    latency_weight: float = 0.1
+    latency_weight: float = 0.02
     min_accuracy: float = 0.0
     penalty: float = 10.0
     validation: int = 512
