@@ -34,9 +34,15 @@ def render(records: Sequence[database.Record]) -> str:
 
 
 def _newest(shipped: Sequence[database.Record], own: Sequence[database.Record]) -> list[database.Record]:
-    """One record a network: with the weights that were tuned last, if that has trials enough to count."""
-    counting = [record for record in own if len(record.trials) >= database.FEWEST]
-    return list(({r.model: r for r in shipped} | {r.model: r for r in counting}).values())
+    """One record a network: of this user's weights, if that has trials enough to count."""
+    found = {record.model: record for record in shipped}
+    for record in own:
+        before = found.get(record.model)
+        if before is not None and before.name == record.name:
+            found[record.model] = database.joined(before, record)
+        elif len(record.trials) >= database.FEWEST:
+            found[record.model] = record
+    return list(found.values())
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -98,12 +98,19 @@ def known(shipped: Path = SHIPPED) -> list[Record]:
 def remember(record: Record) -> None:
     """Keeps a network's trials, those of earlier searches included, in the user's cache."""
     path = cache_folder("trials") / f"{record.name}.json"
-    trials = {tuple(sorted(setting.items())): (setting, metrics) for setting, metrics in record.trials}
-    if path.exists():
-        for earlier in read(path):
-            for setting, metrics in earlier.trials:
-                trials.setdefault(tuple(sorted(setting.items())), (setting, metrics))
-    write(path, [Record(**record.__dict__ | {"trials": list(trials.values())})])
+    for earlier in read(path) if path.exists() else []:
+        record = joined(earlier, record)
+    write(path, [record])
+
+
+def joined(earlier: Record, later: Record) -> Record:
+    """The trials of both; of a setting that both have, the later one."""
+    trials = {
+        tuple(sorted(setting.items())): (setting, metrics)
+        for record in (later, earlier, later)  # in the later one's order, and with its figures
+        for setting, metrics in record.trials
+    }
+    return replace(later, trials=list(trials.values()))
 
 
 def traits_of(graph: Graph) -> dict[str, float]:
