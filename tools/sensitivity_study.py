@@ -115,6 +115,10 @@ def _only(table: Mapping[str, Mapping[int, float]], bits: int) -> dict[str, dict
     return {name: {bits: row[bits]} for name, row in table.items()}
 
 
+def _without_key(record: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in record.items() if name != "key"}
+
+
 def kept(name: str, folder: Path) -> dict[str, Any]:
     """The model's result, from its file if nothing has changed since."""
     source = ORACLE / f"{name}.json"
@@ -148,7 +152,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"error: {error}", file=sys.stderr, flush=True)
             failed = 1
     if found:
-        for path in sensitivity_results.write(found, asked.output):
+        losses = asked.output / "oracle.json"
+        write_json(losses, {name: _without_key(read_json(ORACLE / f"{name}.json")) for name in found})
+        for path in [losses, *sensitivity_results.write(found, asked.output)]:
             print(f"Written: {path}", file=sys.stderr)
         if asked.json:
             print(json.dumps(sensitivity_results.means(found)))
