@@ -22,12 +22,12 @@ from command import finish
 from quantune.backend.runner import HostRunner
 from quantune.cli.output import Output
 from quantune.data.dataset import Dataset
-from quantune.data.sources import load_dataset
 from quantune.errors import QuantuneError
 from quantune.files import read_json, write_json
 from quantune.graph.model import Graph
 from quantune.job import Job
 from quantune.job.cache import key_of
+from quantune.job.data import pictures_for
 from quantune.job.folder import JobOptions, start_job
 from quantune.job.metrics import METHODS
 from quantune.plan.schema import Plan, decisions
@@ -87,8 +87,7 @@ def measure(model: str, weights: Path | None, images: int, progress: Progress) -
         f"zoo:{model}@32", DATA, None if path is None else str(path), images=CALIBRATION, costs="modelled"
     )
     plain = start_job(options, RUNS / model, progress)
-    channels, height, width = plain.model.input_shape[1:]
-    test = load_dataset(DATA, plain.model.preprocessing, (channels, height, width), images, split="test")
+    test = pictures_for(plain.model, DATA, images)
     plain.build("fp32", None)
     records = [_record(plain, "fp32", 32, None, test, None)]
     for row in ROWS:

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantune.data.dataset import Dataset
-from quantune.data.sources import load_dataset
 from quantune.job import Job
+from quantune.job.data import pictures_for
 
 DATA = "fashion-mnist"
 Logits = NDArray[np.float32]
@@ -26,18 +26,13 @@ class Pictures:
 
 def pictures(job: Job, images: int) -> Pictures:
     """The test set, or as many of it, spread evenly."""
-    return _read(_dataset(job, images, "test"))
+    return _read(pictures_for(job.model, DATA, images, "test"))
 
 
 def validation(job: Job, images: int) -> Pictures:
     """Labelled training pictures, spread evenly, none of them in the job's calibration set."""
-    data = _dataset(job, None, "train").without(job.calibration.names)
+    data = pictures_for(job.model, DATA, split="train").without(job.calibration.names)
     return _read(data.limited(images))
-
-
-def _dataset(job: Job, images: int | None, split: str) -> Dataset:
-    channels, height, width = job.model.input_shape[1:]
-    return load_dataset(DATA, job.model.preprocessing, (channels, height, width), images, split)
 
 
 def _read(data: Dataset) -> Pictures:

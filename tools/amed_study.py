@@ -27,11 +27,11 @@ from quantune.amed.settings import Signal, TrainingSettings
 from quantune.amed.train import train_bits
 from quantune.cli.progress import choose
 from quantune.data.dataset import Dataset
-from quantune.data.sources import load_dataset
 from quantune.errors import QuantuneError
 from quantune.files import read_json, write_atomic, write_json
 from quantune.ingress.model import Model
 from quantune.job import Job
+from quantune.job.data import pictures_for
 from quantune.job.folder import JobOptions, start_job
 from quantune.plan.budget import Goal, parse_budget
 from quantune.plan.schema import Plan
@@ -150,7 +150,7 @@ def opened(name: str, asked: argparse.Namespace) -> Study:
     if not job.model.trained:
         raise QuantuneError(f"{name}@32 has no trained weights; train the zoo first")
     test, training = (
-        load_dataset("fashion-mnist", job.model.preprocessing, (1, 32, 32), pictures, split=split)
+        pictures_for(job.model, "fashion-mnist", pictures, split)
         for pictures, split in ((asked.test, "test"), (asked.pictures, "train"))
     )
     numbers = {key: getattr(asked, key) for key in ("batch", "interval", "validation", "rate", "seed")}

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import bench_results
-from command import finish
+from command import finish, for_each
 from quantune import peers, targets
 from quantune.backend.benchmark import cpu_info, versions
 from quantune.data.packages import find_package_folder
@@ -90,16 +90,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "-o", "--output", type=Path, default=bench_results.FOLDER, help="default: %(default)s"
     )
     asked = parser.parse_args(arguments)
-    found, failed = [], 0
+    found: list[dict[str, Any]] = []
+
+    def one(wanted: tuple[str, str]) -> None:
+        target, model = wanted
+        words = command(model, target, asked.threads, asked.rounds)
+        found.append(measure(model, target, words, asked.again))
+
     wanted = [(target, model) for target in asked.targets.split(",") for model in asked.models or MODELS]
-    for number, (target, model) in enumerate(wanted, 1):
-        print(f"[{number}/{len(wanted)}] {model} for {target}", file=sys.stderr, flush=True)
-        try:
-            words = command(model, target, asked.threads, asked.rounds)
-            found.append(measure(model, target, words, asked.again))
-        except QuantuneError as error:
-            print(f"error: {error}", file=sys.stderr, flush=True)
-            failed = 1
+    failed = for_each(wanted, one, lambda pair: f"{pair[1]} for {pair[0]}")
     if found:
         for path in bench_results.write(found, asked.output):
             print(f"Written: {path}")

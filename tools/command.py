@@ -1,12 +1,30 @@
-"""How every tool ends."""
+"""What every tool does: item after item, and an end."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from typing import NoReturn
+from collections.abc import Callable, Sequence
+from typing import NoReturn, TypeVar
 
 from quantune.errors import QuantuneError
+
+T = TypeVar("T")
+
+
+def for_each(items: Sequence[T], do: Callable[[T], None], title: Callable[[T], str] = str) -> int:
+    """Does it for every item and says which; a user's mistake is one line and does not stop the rest.
+
+    Returns the exit code: 1 where any failed.
+    """
+    failed = 0
+    for number, item in enumerate(items, 1):
+        print(f"[{number}/{len(items)}] {title(item)}", file=sys.stderr, flush=True)
+        try:
+            do(item)
+        except QuantuneError as error:
+            print(f"error: {error}", file=sys.stderr, flush=True)
+            failed = 1
+    return failed
 
 
 def finish(main: Callable[[], int]) -> NoReturn:

@@ -28,10 +28,9 @@ import torch
 from numpy.typing import NDArray
 from torch.nn.functional import cross_entropy
 
-from command import finish
+from command import finish, for_each
 from oracle_setting import MODELS, Pictures, Setting, prepare
 from quantune.backend.runner import HostRunner
-from quantune.errors import QuantuneError
 from quantune.files import read_json, replacing, write_json
 from quantune.numerics import layer_weights
 from quantune.replica import Replica
@@ -176,15 +175,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("-o", "--output", type=Path, default=FOLDER, help="default: %(default)s")
     asked = parser.parse_args(arguments)
     bits = [int(width) for width in asked.bits.split(",")]
-    failed = 0
-    for number, name in enumerate(asked.models or MODELS, 1):
-        print(f"[{number}/{len(asked.models or MODELS)}] {name}", file=sys.stderr, flush=True)
-        try:
-            run(name, bits, asked.images, asked.calibration, asked.checks, asked.output)
-        except QuantuneError as error:
-            print(f"error: {error}", file=sys.stderr, flush=True)
-            failed = 1
-    return failed
+
+    def one(name: str) -> None:
+        run(name, bits, asked.images, asked.calibration, asked.checks, asked.output)
+
+    return for_each(asked.models or MODELS, one)
 
 
 def _key(setting: Setting, cases: Sequence[Case], pictures: Pictures) -> str:

@@ -12,8 +12,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from quantune.data import Dataset, load_dataset
+from quantune.data import Dataset
 from quantune.graph.model import Graph
+from quantune.job.data import pictures_for
 from quantune.job.imports import import_model
 from quantune.job.job import Job
 from quantune.plan.schema import Plan
@@ -71,9 +72,7 @@ class Setting:
 def prepare(name: str, folder: Path, images: int, calibration: int) -> tuple[Setting, Pictures]:
     """The zoo's `name` at 32x32, calibrated on training pictures, and others to judge by."""
     model = import_model(f"zoo:{name}@32", None, None, folder / "cache", Silent())
-    shape = model.input_shape[1:]
-    assert len(shape) == 3
-    everything = load_dataset(DATA, model.preprocessing, (shape[0], shape[1], shape[2]), split="train")
+    everything = pictures_for(model, DATA, split="train")
     seen = everything.limited(calibration)
     job = Job(model, get("host"), folder, seen)
     quantizations = job.quantizations(job.statistics())

@@ -22,7 +22,7 @@ import torch
 
 import sensitivity_predictions
 import sensitivity_results
-from command import finish
+from command import finish, for_each
 from oracle import FOLDER as ORACLE
 from oracle_setting import MODELS, Setting, prepare
 from quantune.errors import QuantuneError
@@ -143,14 +143,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("-o", "--output", type=Path, default=sensitivity_results.FOLDER)
     parser.add_argument("--json", action="store_true", help="print the mean over the models")
     asked = parser.parse_args(arguments)
-    found, failed = {}, 0
-    for number, name in enumerate(asked.models or MODELS, 1):
-        print(f"[{number}/{len(asked.models or MODELS)}] {name}", file=sys.stderr, flush=True)
-        try:
-            found[name] = kept(name, KEPT)
-        except QuantuneError as error:
-            print(f"error: {error}", file=sys.stderr, flush=True)
-            failed = 1
+    found: dict[str, dict[str, Any]] = {}
+
+    def one(name: str) -> None:
+        found[name] = kept(name, KEPT)
+
+    failed = for_each(asked.models or MODELS, one)
     if found:
         losses = asked.output / "oracle.json"
         write_json(losses, {name: _without_key(read_json(ORACLE / f"{name}.json")) for name in found})

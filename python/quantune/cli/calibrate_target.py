@@ -45,7 +45,7 @@ def command(
     kept: after Ctrl-C the same command goes on. For targets that do not run here it shows the model's prices.
     """
     options.checked_target(target)
-    with_kernels = options.switched_on(kernels)
+    with_kernels = options.switched_on(kernels, "--kernels")
 
     from quantune.targets import get
 

@@ -78,7 +78,7 @@ def command(
     calibrated = options.calibration_images(images)
     given = methods.given(observer, granularity, scheme, equalize, bias_correction, rounding)
     settings = methods.settings(**given)
-    with_kernels, priced = options.switched_on(kernels), options.checked_costs(costs)
+    with_kernels, priced = options.switched_on(kernels, "--kernels"), options.checked_costs(costs)
     others = [*(options.parse_variants(variants) or ()), *(["int8"] if compare else [])]
     if plan is not None:
         methods.refuse(f"{plan} says how its layers are quantized", **given)

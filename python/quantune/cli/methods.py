@@ -6,11 +6,9 @@ from typing import Annotated, Any
 
 import typer
 
-from quantune.cli.options import one_of
+from quantune.cli.options import one_of, switched_on
 from quantune.errors import QuantuneError
 from quantune.plan.settings import Settings, choices
-
-_SWITCHES = {"on": True, "off": False}
 
 Observer = Annotated[
     str | None,
@@ -94,7 +92,7 @@ def settings(**given: str | None) -> Settings:
         if value is None:
             continue
         if known[name] == (False, True):
-            found[name] = _SWITCHES[one_of(value, _SWITCHES, f"value of {_option(name)}")]
+            found[name] = switched_on(value, _option(name))
         else:
             found[name] = one_of(value, known[name], name)
     return Settings(**found)

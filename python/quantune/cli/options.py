@@ -198,9 +198,9 @@ def parse_peers(text: str | None) -> tuple[str, ...]:
     return peers
 
 
-def switched_on(value: str) -> bool:
+def switched_on(value: str, option: str) -> bool:
     """on → True, off → False."""
-    return one_of(value, ("on", "off"), "value of --kernels") == "on"
+    return one_of(value, ("on", "off"), f"value of {option}") == "on"
 
 
 def calibration_images(asked: int | None) -> int:

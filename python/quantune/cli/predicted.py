@@ -29,7 +29,7 @@ def broken_budget(metrics: dict[str, Any], variant: str) -> str | None:
         budget = parse_budget(text_of_budget)
         if budget.kind != "latency" or not {"fp32", variant} <= time.keys():
             continue
-        limit = budget.amount * time["fp32"] if budget.relative else budget.amount / 1e3
+        limit = budget.limit({"latency": time["fp32"] * 1e3}) / 1e3
         if time[variant] > UNTIMED * limit:
             return (
                 f"the module took {text.milliseconds(time[variant])} (fp32 "
