@@ -117,7 +117,7 @@ def test_validation_takes_no_calibration_image(monkeypatch: pytest.MonkeyPatch) 
         content=lambda i: bytes([i]),
         context="",
     )
-    monkeypatch.setattr(accuracy_data, "load_dataset", lambda *_: data)
+    monkeypatch.setattr(accuracy_data, "pictures_for", lambda *_, **__: data)
     model = SimpleNamespace(input_shape=(1, 1, 2, 2), preprocessing=None)
     job: Any = SimpleNamespace(model=model, calibration=data.limited(10))
     found = accuracy_data.validation(job, 5)
