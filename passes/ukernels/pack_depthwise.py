@@ -80,7 +80,7 @@ def pack_depthwise(
     packed = _weights(weight, taps, dealt)
     shared = bool((weight == weight[..., :1]).all())  # an average: one block's weights do for all
     weight_offset = blob.add((packed[:1] if shared else packed).astype(layout.dtype).tobytes())
-    block = max(1, -(-geometry.out_height // (2 * WORKGROUPS)))
+    block = max(1, -(-geometry.out_height // WORKGROUPS))
     block += split and block % 2  # rows go in pairs
     header: dict[str, int | float] = {
         "height": geometry.out_height,

@@ -9,7 +9,7 @@ from quantune.passes.ukernels.geometry import Geometry
 from quantune.passes.ukernels.image import Image, Placement
 from quantune.passes.ukernels.pack_fconv import ELEMENT, Finish, define
 from quantune.passes.ukernels.params import Blob
-from quantune.passes.ukernels.workgroups import WORKGROUPS
+from quantune.passes.ukernels.workgroups import WORKGROUPS, Block
 
 
 def pack_fdepthwise(
@@ -51,12 +51,14 @@ def pack_fdepthwise(
     return blob.finish(header), (-(-geometry.out_height // rows), -(-len(places) // blocks))
 
 
-def _shares(height: int, blocks: int) -> tuple[int, int]:
-    """(rows, blocks of channels) of a workgroup: channels first, since rows share what they read."""
-    pairs = -(-blocks // 2)
-    across = min(WORKGROUPS, pairs)
-    down = min(height, -(-WORKGROUPS // across))
-    return -(-height // down), 2 * -(-pairs // across)
+def _shares(height: int, blocks: int) -> Block:
+    """(rows, blocks of channels) of a workgroup: rows first, as the convolutions before share theirs.
+
+    A thread then finds more of what it reads in the caches of its own core.
+    """
+    rows = -(-height // WORKGROUPS)
+    across = -(-WORKGROUPS // -(-height // rows))
+    return rows, 2 * -(-blocks // 2 // across)
 
 
 def _places(channels: int, lanes: int) -> NDArray[np.int64]:

@@ -119,6 +119,13 @@ INLINE void use_panels(Convolution *c, i64 tile, i64 count) {
   for (i64 i = 0; i < count; i++) unpack_panel(c->unpacked + i * c->panel_step, p, tile + i, 0, p[QCONV_depth]);
 }
 
+// A share of a panel into L2, while the rows pass by the one before: a layer's weights come from farther away.
+INLINE void fetch_share(const i32 *p, i64 tile, i64 share, i64 shares) {
+  const s8 *panel = panel_of(p, tile);
+  const i64 bytes = p[QCONV_panel_bytes], end = bytes * (share + 1) / shares;
+  for (i64 at = bytes * share / shares; at < end; at += 64) __builtin_prefetch(panel + at, 0, 2);
+}
+
 INLINE void do_workgroup(Convolution *c, i64 last, i64 begin, i64 end) {
   const i32 *p = c->params;
   // Panels that stay in L1 together with a few rows are walked for these rows; a larger one is kept and the rows pass by.
@@ -132,6 +139,7 @@ INLINE void do_workgroup(Convolution *c, i64 last, i64 begin, i64 end) {
     for (i64 row = c->first; row < last; row += TILE_ROWS) {
       const i64 count = smaller(TILE_ROWS, last - row);
       i64 group = -1;
+      if (t + at_once < end) fetch_share(p, t + at_once, (row - c->first) / TILE_ROWS, (last - c->first + TILE_ROWS - 1) / TILE_ROWS);
       for (i64 tile = t; tile < t + at_once; tile++) {
         if (group_of(p, tile) != group) set_operands(c, group = group_of(p, tile), row, count);
         do_tile(c, tile, row, count);

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from quantune import targets
-from quantune.backend import benchmark, compiler, dispatches, disturbance, emulation, signature
+from quantune.backend import benchmark, compiler, device, dispatches, disturbance, emulation, signature
 from quantune.backend.contender import CompiledModule, Ready
 from quantune.backend.runner import EmulatedArmRunner, HostRunner, Runner
 from quantune.errors import QuantuneError
@@ -244,6 +244,28 @@ def _alive(pid: int) -> bool:
 def test_host_runner_computes(modules: Path, threads: int) -> None:
     check_float(HostRunner(modules / "float-host.vmfb", threads))
     check_integer(HostRunner(modules / "integer-host.vmfb", threads))
+
+
+@pytest.mark.skipif(not hasattr(os, "SCHED_BATCH"), reason="not Linux")
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_caller_that_only_waits_takes_no_core_from_the_workers(
+    modules: Path, threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+    loaded = device.Loaded(modules / "float-host.vmfb", threads)
+    arguments = loaded.upload(float_inputs())
+    before = os.sched_getscheduler(0)
+
+    def set_scheduler(pid: int, policy: int, parameters: os.sched_param) -> None:
+        seen.append(policy)
+        real(pid, policy, parameters)
+
+    real = os.sched_setscheduler
+    monkeypatch.setattr(os, "sched_setscheduler", set_scheduler)
+    loaded.call(arguments)
+    waits = threads > 1 and before == os.SCHED_OTHER
+    assert seen == ([os.SCHED_BATCH, os.SCHED_OTHER] if waits else [])
+    assert os.sched_getscheduler(0) == before
 
 
 def test_results_belong_to_the_caller(modules: Path) -> None:

@@ -36,7 +36,7 @@ INLINE void multiply_rows(const int rows, const u8 *const *operands, const s8 *w
       __m256i lanes[TILE_ROWS][2];
       for (int i = 0; i < rows; i++) lanes[i][0] = bias0, lanes[i][1] = bias1;
 #pragma clang loop unroll(disable)
-      while (k != end) {
+      do {
         const __m256i w0 = load(w), w1 = load(w + 32);
         for (int i = 0; i < rows; i++) {
           const __m256i x = broadcast(a[i] + k);
@@ -46,7 +46,9 @@ INLINE void multiply_rows(const int rows, const u8 *const *operands, const s8 *w
         k += 4, w += 64;
         // Without this, LLVM rebases all row pointers at every flush and spills them (a third of the speed on 64 channels).
         __asm__("" : "+r"(k));
-      }
+      } while (k != end);
+      // Nor may the sums move to registers: LLVM would spill what it kept there, and store it as well (a tenth of the speed).
+      __asm__("" : "+r"(sums) : : "memory");
       for (int i = 0; i < rows; i++)
         for (int j = 0; j < 2; j++) {
           i32 *sum = sums + i * 16 + j * 8;

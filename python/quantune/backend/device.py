@@ -7,7 +7,7 @@ import functools
 import itertools
 import mmap
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +94,7 @@ class Loaded:
     def __init__(self, vmfb: Path, threads: int = 1, name: str = "main") -> None:
         self.label = str(vmfb)
         self._device = device(threads)
+        self._calling = contextlib.nullcontext if threads == 1 else _waiting
         self._module, self._function, self.signature = function(vmfb, name)
         hal = rt.create_hal_module(instance(), self._device)
         try:
@@ -107,6 +108,7 @@ class Loaded:
         """Another function of the module in the same context, whose weights are there once."""
         other = object.__new__(Loaded)
         other.label, other._device, other._module = self.label, self._device, self._module
+        other._calling = self._calling
         other._context, other._function = self._context, self._module.lookup_function(name)
         declaration = other._function.reflection.get("iree.abi.declaration", "")
         other.signature = signature.parse(declaration)
@@ -136,7 +138,8 @@ class Loaded:
     def call(self, arguments: Any) -> Any:
         """Runs the function to its end; returns the device's result list."""
         results = rt.VmVariantList(len(self.signature.outputs))
-        self._context.invoke(self._function, arguments, results)
+        with self._calling():
+            self._context.invoke(self._function, arguments, results)
         return results
 
     def download(self, results: Any) -> list[np.ndarray]:
@@ -147,6 +150,23 @@ class Loaded:
             mapped = view.map().asarray(wanted.shape, wanted.dtype)
             arrays.append(np.array(mapped))
         return arrays
+
+
+@contextlib.contextmanager
+def _waiting() -> Iterator[None]:
+    """Keeps the calling thread, which only waits for the workers, from taking a core from one of them.
+
+    Woken by a worker, it spins until that worker has left the callback that woke it. On the worker's own
+    core that lasts as long as the scheduler lets it: milliseconds.
+    """
+    if not hasattr(os, "SCHED_BATCH") or os.sched_getscheduler(0) != os.SCHED_OTHER:
+        yield
+        return
+    os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+    try:
+        yield
+    finally:
+        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
 
 
 def _element_type(dtype: np.dtype) -> Any:
