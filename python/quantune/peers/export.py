@@ -81,7 +81,9 @@ def quantize_onnx(source: Path, output: Path, calibration: Dataset, method: Cali
                 weight_type=QuantType.QInt8,
                 calibrate_method=quantization.CalibrationMethod[method],
             )
-        except (RuntimeError, ValueError, TypeError) as error:
+        except OSError:  # which names the file
+            raise
+        except Exception as error:
             raise QuantuneError(f"ONNX Runtime cannot quantize {source}: {str(error)[:200]}") from error
         finally:
             prepared.unlink(missing_ok=True)
