@@ -17,12 +17,14 @@ class Layout:
             sums in 32 bits.
         biased: lanes start from biases, which stand in the schedule; panels then begin with what the sums
             lack, too. Operands of either sign gain nothing from that.
+        blocked: deep panels of bytes are walked in blocks that stay in L1, as those of nibbles always are.
     """
 
     step: int = 4
     shift: int = 0
     lane: int = 0
     biased: bool = False
+    blocked: bool = False
 
     def operands(self, largest: int) -> tuple[int, int]:
         """The least and the greatest operand for activations of 0..largest."""
@@ -30,7 +32,7 @@ class Layout:
 
 
 _LAYOUTS = {
-    "avx2": Layout(lane=2, biased=True),
+    "avx2": Layout(lane=2, biased=True, blocked=True),
     "neon": Layout(shift=128, lane=1),
     "dotprod": Layout(shift=128),
     "i8mm": Layout(step=8),

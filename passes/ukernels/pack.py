@@ -45,12 +45,12 @@ def pack_weights(weight: NDArray[np.int8], geometry: Geometry, parts: Segments) 
 
 
 def panels(
-    packed: NDArray[np.int8], layout: Layout, biased: NDArray[np.int64], bits: int, isa: str
+    packed: NDArray[np.int8], layout: Layout, biased: NDArray[np.int64], bits: int, isa: str, block: int
 ) -> NDArray[np.int8]:
     """A tile's weights as its kernel reads them, [tiles, bytes], from `pack_weights`.
 
     They begin with what the sums lack, i32 [16]: what the kernel takes from activations, less `biased`, what
-    the biases add.
+    the biases add. Of bytes every further `block` of steps begins with zeros instead.
     """
     flat = packed.reshape(len(packed), -1)
     if bits < 8:
@@ -58,7 +58,11 @@ def panels(
     if not (layout.shift or layout.biased):
         return flat
     lacking = layout.shift * packed.sum(axis=(1, 3), dtype=np.int64) - biased
-    return np.concatenate([lacking.astype("<i4").view(np.int8), flat], axis=1)
+    head = lacking.astype("<i4").view(np.int8)
+    cuts = range(block * TILE * layout.step, flat.shape[1], block * TILE * layout.step) if bits == 8 else ()
+    parts = np.split(flat, cuts, axis=1)
+    heads = [head, *([np.zeros_like(head)] * len(cuts))]
+    return np.concatenate([each for pair in zip(heads, parts, strict=True) for each in pair], axis=1)
 
 
 def group_tiles(geometry: Geometry) -> int:
@@ -143,13 +147,13 @@ def pack_conv(
     # whoever asks for 4 bits has chosen bytes over some time.
     bits = stored_bits(weight, lines is not None and lines.waits)
     unbiased = pack_weights(weight, geometry, parts)
-    at_once = block_segments(parts) if bits == 4 else len(parts.places)
+    at_once = block_segments(parts) if bits == 4 or layout.blocked else len(parts.places)
     blocks_of_panel = -(-len(parts.places) // at_once)
     if flushes is None:
         order, total = [b""] * len(unbiased) * blocks_of_panel, np.zeros((len(unbiased), TILE), np.int64)
     else:
         order, total = _streams(unbiased, flushes, largest, layout, at_once)
-    packed = panels(unbiased, layout, total, bits, isa)
+    packed = panels(unbiased, layout, total, bits, isa, sum(parts.steps[:at_once]))
     tiles, panel = packed.shape
     blob = Blob("qconv")
     table_offset = blob.add(parts.table(geometry, where.input))

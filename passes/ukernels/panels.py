@@ -9,7 +9,7 @@ from quantune.passes.ukernels import pack_amx
 from quantune.passes.ukernels.geometry import Geometry, Segments, segments
 from quantune.passes.ukernels.layouts import layout_of
 
-DEPTH = 1024  # operands whose weights are unpacked at once, as in qconv_panels.h
+DEPTH = 1024  # operands whose weights are unpacked or kept in L1 at once, as in qconv_panels.h
 LINE = 64  # weights that are packed together
 NIBBLE = 7  # greatest weight of 4 bits
 FAR_WEIGHTS = 1 << 18  # so many do not stay in L1
@@ -33,20 +33,21 @@ def stored_bits(weight: NDArray[np.int8], waits: bool) -> int:
 def operand_segments(geometry: Geometry, weight: NDArray[np.int8], isa: str) -> Segments:
     """The segments as an instruction set's kernel walks them with these weights.
 
-    Panels of nibbles that are too deep are unpacked in blocks of whole segments, all equally long.
+    Panels that are too deep to be unpacked at once, or to stay in L1, are walked in blocks of whole segments,
+    all equally long.
     """
     if isa == "amx":
         return segments(geometry, pack_amx.CHUNK)
-    step = layout_of(isa).step
-    parts = segments(geometry, step=step)
-    if fits_nibbles(weight) and parts.depth > DEPTH:
-        return segments(geometry, DEPTH, step)
+    layout = layout_of(isa)
+    parts = segments(geometry, step=layout.step)
+    if parts.depth > DEPTH and (fits_nibbles(weight) or layout.blocked):
+        return segments(geometry, DEPTH, layout.step)
     return parts
 
 
 def block_segments(parts: Segments) -> int:
-    """Segments of a block: all, where their weights are unpacked at once."""
-    if parts.gathered or parts.depth <= DEPTH:
+    """Segments of a block: all, where the panel is walked at once."""
+    if parts.gathered or parts.depth <= DEPTH or not parts.chunk:
         return len(parts.places)
     return DEPTH // parts.chunk
 

@@ -86,20 +86,29 @@ INLINE void do_tile(Convolution *c, i64 tile, i64 row, i64 count) {
   finish_tile(c, tile, row, count, sums);
 }
 
-// A deep panel of nibbles: the rows of the workgroup pass by every block of its segments.
-OUTLINE void do_blocks(Convolution *c, i64 last, i64 tile) {
+// A share of a panel into L2, while the rows pass by the one before: a layer's weights come from farther away.
+INLINE void fetch_share(const i32 *p, i64 tile, i64 share, i64 shares) {
+  const s8 *panel = panel_of(p, tile);
+  const i64 bytes = p[QCONV_panel_bytes], end = bytes * (share + 1) / shares;
+  for (i64 at = bytes * share / shares; at < end; at += 64) __builtin_prefetch(panel + at, 0, 2);
+}
+
+// A deep panel: the rows of the workgroup pass by every block of its segments. `next`: the tile to fetch meanwhile, if it is another.
+OUTLINE void do_blocks(Convolution *c, i64 last, i64 tile, i64 next) {
   const i32 *p = c->params;
   const i32 *segment = (const i32 *)((const u8 *)p + p[QCONV_segments_offset]), *end = segment + 2 * p[QCONV_segments];
-  for (i64 block = 0, done = 0; segment < end; block++) {
+  const i64 shares = (last - c->first + TILE_ROWS - 1) / TILE_ROWS * p[QCONV_blocks];
+  for (i64 block = 0, done = 0, share = 0; segment < end; block++) {
     const i32 *from = segment, *to = segment + smaller(2 * p[QCONV_block_segments], end - segment);
     i64 bytes = 0;
     for (; segment < to; segment += 2) bytes += segment[1];
-    unpack_panel(c->unpacked, p, tile, done, bytes);
-    for (i64 row = c->first; row < last; row += TILE_ROWS) {
+    const s8 *weights = block_of_panel(c->unpacked, p, tile, block, done, bytes);
+    for (i64 row = c->first; row < last; row += TILE_ROWS, share++) {
       const i64 count = smaller(TILE_ROWS, last - row);
       i32 sums[TILE_ROWS * 16] __attribute__((aligned(64))), *total = c->totals + (row - c->first) * 16;
+      if (next != tile) fetch_share(p, next, share, shares);
       set_operands(c, group_of(p, tile), row, count);
-      multiply_tile(c->operands, c->unpacked, schedule_of(p, tile, block), from, to, count, sums);
+      multiply_tile(c->operands, weights, schedule_of(p, tile, block), from, to, count, sums);
       for (i64 i = 0; i < count * 16; i++) total[i] = done ? total[i] + sums[i] : sums[i];
     }
     done += bytes;
@@ -119,20 +128,13 @@ INLINE void use_panels(Convolution *c, i64 tile, i64 count) {
   for (i64 i = 0; i < count; i++) unpack_panel(c->unpacked + i * c->panel_step, p, tile + i, 0, p[QCONV_depth]);
 }
 
-// A share of a panel into L2, while the rows pass by the one before: a layer's weights come from farther away.
-INLINE void fetch_share(const i32 *p, i64 tile, i64 share, i64 shares) {
-  const s8 *panel = panel_of(p, tile);
-  const i64 bytes = p[QCONV_panel_bytes], end = bytes * (share + 1) / shares;
-  for (i64 at = bytes * share / shares; at < end; at += 64) __builtin_prefetch(panel + at, 0, 2);
-}
-
 INLINE void do_workgroup(Convolution *c, i64 last, i64 begin, i64 end) {
   const i32 *p = c->params;
   // Panels that stay in L1 together with a few rows are walked for these rows; a larger one is kept and the rows pass by.
   const i64 at_once = p[QCONV_tiles_inner] ? end - begin : 1;
   for (i64 t = begin; t < end; t += at_once) {
     if (p[QCONV_blocks] > 1) {
-      do_blocks(c, last, t);
+      do_blocks(c, last, t, smaller(t + 1, end - 1));
       continue;
     }
     use_panels(c, t, at_once);

@@ -1,5 +1,6 @@
 // A tile's panel: a head of whatever the instruction set wants before the weights, then the weights. Weights of 4 bits are stored as
-// nibbles and unpacked to bytes once before the rows of a workgroup pass by; of a deep panel one block of segments after the other.
+// nibbles and unpacked to bytes once before the rows of a workgroup pass by; of a deep panel one block of segments after the other. Blocks
+// of bytes have a head each.
 #include "common.h"
 #include "qconv_params.h"
 
@@ -26,4 +27,14 @@ INLINE void unpack_panel(s8 *to, const i32 *p, i64 tile, i64 done, i64 bytes) {
   else
     copy_bytes((u8 *)to, (const u8 *)panel, head);
   unpack_nibbles(to + head, (const u8 *)panel + head + done * 8, bytes * 16);
+}
+
+// One block of a deep panel, from byte `done` of a row's operands on: where it lies, or unpacked.
+INLINE const s8 *block_of_panel(s8 *unpacked, const i32 *p, i64 tile, i64 block, i64 done, i64 bytes) {
+  if (p[QCONV_bits] == 8) {
+    const i64 head = (p[QCONV_panel_bytes] - p[QCONV_depth] * 16) / p[QCONV_blocks];
+    return panel_of(p, tile) + done * 16 + block * head;
+  }
+  unpack_panel(unpacked, p, tile, done, bytes);
+  return unpacked;
 }

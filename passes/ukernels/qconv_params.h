@@ -41,7 +41,7 @@
   FIELD(schedule_offset)     /* i32[tiles][blocks], of that block's flush schedule; 0: there is none */                                    \
   FIELD(scale_offset)        /* f32[tiles][2][16]: multipliers, then offsets */                                                            \
   FIELD(bits)                /* of a stored weight: 8, or 4, see qconv_panels.h; AMX: 4 to 8 */                                            \
-  FIELD(blocks)              /* of a panel that is too deep to be unpacked at once, else 1 */                                              \
+  FIELD(blocks)              /* of a panel that is too deep to be unpacked at once or to stay in L1, else 1 */                             \
   FIELD(block_segments)      /* of a block */                                                                                              \
   FIELD(panel_bytes)         /* of a tile's weights and what goes with them */                                                             \
   FIELD(weight_offset)       /* panels: s8[depth / 4][16][4], or what the instruction set wants, see layouts.py */

@@ -18,6 +18,20 @@ from quantune.plan.schema import Quantization
 POINTWISE, SQUARE = (1, 1), (3, 3)
 STORED = Quantization(8, 1.0, 0)
 
+DEPTHS = [
+    Convolution((14, 14), 16, 96),
+    Convolution((20, 40), 16, 1000),
+    Convolution((9, 9), 96, 24, residual=True),
+    Convolution((7, 7), 1024, 20),
+    Convolution((7, 7), 1025, 20),
+    Convolution((14, 14), 256, 40, SQUARE, padding=((1, 1), (1, 1)), residual=True),
+    Convolution((3, 5), 174, 33, (7, 1)),
+    Convolution((1, 1), 4099, 37, stored=False),
+    Convolution((20, 15), 3, 64, (7, 7), (2, 2), padding=((3, 3), (3, 3))),
+    Convolution((5, 5), 720, 48, SQUARE, groups=3),
+    Convolution((5, 4), 300, 17, (2, 2), dilations=(2, 2)),
+]
+
 
 @each_machine
 def test_every_number_of_filters(machine: Machine) -> None:
@@ -117,20 +131,15 @@ def test_small_and_large_panels_and_shared_columns(machine: Machine) -> None:
 @each_machine
 def test_weights_of_four_bits(machine: Machine) -> None:
     """Panels that are unpacked together, one by one, and in blocks of one and of several segments."""
-    shapes = [
-        Convolution((14, 14), 16, 96),
-        Convolution((20, 40), 16, 1000),
-        Convolution((9, 9), 96, 24, residual=True),
-        Convolution((7, 7), 1024, 20),
-        Convolution((7, 7), 1025, 20),
-        Convolution((14, 14), 256, 40, SQUARE, padding=((1, 1), (1, 1)), residual=True),
-        Convolution((3, 5), 174, 33, (7, 1)),
-        Convolution((1, 1), 4099, 37, stored=False),
-        Convolution((20, 15), 3, 64, (7, 7), (2, 2), padding=((3, 3), (3, 3))),
-        Convolution((5, 5), 720, 48, SQUARE, groups=3),
-        Convolution((5, 4), 300, 17, (2, 2), dilations=(2, 2)),
-    ]
-    check(machine, [replace(s, weight_bits=4, fill=fill) for s in shapes for fill in ("random", "least")])
+    check(machine, [replace(s, weight_bits=4, fill=fill) for s in DEPTHS for fill in ("random", "least")])
+
+
+@each_machine
+@pytest.mark.parametrize("bits", [7, 8])
+def test_deep_panels_of_bytes(machine: Machine, bits: int) -> None:
+    """With a proof and without; AVX2 walks them in blocks, too."""
+    fills: tuple[Fill, ...] = ("random", "least")
+    check(machine, [replace(s, weight_bits=bits, fill=fill) for s in DEPTHS for fill in fills])
 
 
 @each_machine
@@ -235,7 +244,7 @@ def test_random_convolutions(machine: Machine, cases: list[Convolution]) -> None
 
 @each_machine
 def test_more_flushes_and_longer_groups_than_a_byte_counts(machine: Machine) -> None:
-    """512 groups of one step (NEON: two) in a run; weights so small that a group has 255 steps."""
+    """At least 256 groups of one step (NEON: two) in a run; weights so small that a group has 255 steps."""
     channels = 4096 if machine.isa == "neon" else 2048
     widest_weights = Convolution((7, 1), channels, 33, weight_bits=7, fill="matched")
     small_weights = [Convolution((7, 1), 2056, 1, weight_bits=2, seed=seed) for seed in range(12)]
