@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import signal
 import subprocess
@@ -475,6 +476,20 @@ def test_the_next_turn_waits_for_spinning_threads() -> None:
     benchmark._settle()
     assert time.perf_counter() >= until[0]
     thread.join()
+
+
+@pytest.mark.skipif(not disturbance.TASKS.exists(), reason="not Linux")
+def test_a_thread_that_spins_outside_python_is_seen() -> None:
+    """As the workers of some engines do; its processor time is not up to date."""
+    thread = threading.Thread(target=hashlib.pbkdf2_hmac, args=("sha256", b"a", b"b", 400_000))
+    thread.start()
+    time.sleep(0.01)
+    seen = disturbance.others_run()
+    finished = not thread.is_alive()
+    thread.join()
+    assert seen or finished
+    benchmark._settle()
+    assert not disturbance.others_run()
 
 
 def test_dispatches_are_named_and_counted(modules: Path) -> None:

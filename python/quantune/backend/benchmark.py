@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from quantune.backend.contender import Contender, Ready
-from quantune.backend.disturbance import waited_seconds, warning
+from quantune.backend.disturbance import others_run, waited_seconds, warning
 from quantune.errors import QuantuneError
 from quantune.progress import Progress, Silent
 from quantune.targets import cpu
@@ -141,7 +141,7 @@ def _settle() -> None:
     for _ in range(LONGEST_SPIN):
         before = time.process_time()
         time.sleep(NAP_SECONDS)
-        if time.process_time() - before < NAP_SECONDS / 4:
+        if time.process_time() - before < NAP_SECONDS / 4 and not others_run():
             return
 
 

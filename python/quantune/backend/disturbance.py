@@ -1,8 +1,9 @@
-"""How long this process had to wait for processors that others were using."""
+"""Who else uses the processors: other programs, and threads of this one that go on after their call."""
 
 from __future__ import annotations
 
 import contextlib
+import threading
 from pathlib import Path
 
 TASKS = Path("/proc/self/task")
@@ -20,6 +21,19 @@ def waited_seconds() -> float:
         with contextlib.suppress(OSError, IndexError, ValueError):  # threads come and go
             total += int(path.read_text().split()[1])
     return total / 1e9
+
+
+def others_run() -> bool:
+    """Whether a thread of this process other than the caller runs; False where the kernel does not tell.
+
+    Processor time would not do: the kernel brings it up to date at its ticks, some milliseconds apart.
+    """
+    own = str(threading.get_native_id())
+    for path in TASKS.glob("*/stat"):
+        with contextlib.suppress(OSError, IndexError):
+            if path.parent.name != own and path.read_text().rpartition(")")[2].split()[0] == "R":
+                return True
+    return False
 
 
 def warning(shares: list[float]) -> str | None:
