@@ -34,7 +34,9 @@ CALIBRATION_IMAGES = 128
 PARTS = ("table", "mixed", "photos")
 """Every method's accuracy; mixed plans for speed; EfficientNet-Lite0 on photos."""
 KEPT = {"table": "records", "mixed": "mixed", "photos": "photos"}
-"""Part → its rows in accuracy.json, which stay where the part is not asked for."""
+"""Part → its rows in accuracy.json, which stay until they are measured again."""
+ROW = {"records": ("model", "method"), "mixed": ("model", "target"), "photos": ("data", "variant")}
+"""What names a row of each."""
 
 
 def measured(case: Case, wanted: Sequence[Method], number: str) -> tuple[list[Record], int]:
@@ -59,7 +61,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     wanted = [m for m in rows if not asked.methods or m.name in asked.methods.split(",")]
     models = asked.models or MODELS
     before = accuracy_results.written(asked.output)
-    found = _Found(*([] if part in parts else before.get(name, []) for part, name in KEPT.items()))
+    same = accuracy_results.of_sets(before, asked.images, asked.calibration)
+    found = _Found({name: before.get(name, []) for part, name in KEPT.items() if same or part not in parts})
     progress = Output(False).progress
     for number, model in enumerate(models if {"table", "mixed"} & {*parts} else [], 1):
         where = f"{number}/{len(models)}"
@@ -83,8 +86,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 @dataclass
 class _Found:
-    """What has been measured so far."""
+    """What has been measured so far, and what is known from earlier runs: name in accuracy.json → rows."""
 
+    kept: dict[str, list[Record]]
     records: list[Record] = field(default_factory=list)
     mixed: list[Record] = field(default_factory=list)
     photos: list[Record] = field(default_factory=list)
@@ -101,9 +105,18 @@ class _Found:
 
     def write(self, asked: argparse.Namespace) -> list[Path]:
         """Nothing without the table, which all else is beside."""
-        if not self.records:
+        records, mixed, photos = (self.rows(name) for name in KEPT.values())
+        if not records:
             return []
-        return accuracy_results.write(self.records, asked.calibration, asked.output, self.mixed, self.photos)
+        return accuracy_results.write(records, asked.calibration, asked.output, mixed, photos)
+
+    def rows(self, name: str) -> list[Record]:
+        """Of one part: the new ones, and those kept that none of them replaces, network by network."""
+        found: list[Record] = getattr(self, name)
+        new = {tuple(row[key] for key in ROW[name]) for row in found}
+        old = [r for r in self.kept.get(name, []) if tuple(r[key] for key in ROW[name]) not in new]
+        places = {model: place for place, model in enumerate(MODELS)}
+        return sorted([*found, *old], key=lambda row: places.get(row.get("model", ""), len(places)))
 
 
 def _check(what: str, given: Sequence[str], known: Sequence[str]) -> None:

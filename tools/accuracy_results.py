@@ -26,6 +26,12 @@ def written(folder: Path) -> dict[str, Any]:
     return found if found.get("schema") == SCHEMA else {}
 
 
+def of_sets(found: dict[str, Any], images: int, calibration: int) -> bool:
+    """Whether these results are of as many test and calibration pictures: more can stand beside them."""
+    tested = {record["images"] for record in found.get("records", [])}
+    return tested <= {images} and found.get("calibration_images", calibration) == calibration
+
+
 def write(
     records: Sequence[Record],
     calibration: int,

@@ -169,7 +169,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("models", nargs="*", help=f"of the zoo, at 32x32 (default: {' '.join(MODELS)})")
     parser.add_argument("--bits", default="4,3,2", help="default: %(default)s")
-    parser.add_argument("--images", type=int, default=1024, help="labelled pictures (default: %(default)s)")
+    parser.add_argument("--images", type=int, default=4096, help="labelled pictures (default: %(default)s)")
     parser.add_argument("--calibration", type=int, default=64, help="pictures (default: %(default)s)")
     parser.add_argument("--checks", type=int, default=2, help="variants to compile (default: %(default)s)")
     parser.add_argument("-o", "--output", type=Path, default=FOLDER, help="default: %(default)s")

@@ -126,6 +126,24 @@ def test_parts_that_are_not_asked_for_stay(tmp_path: Path, monkeypatch: pytest.M
     assert accuracy_results.written(tmp_path)["records"][1]["widths"] == "4 8"
 
 
+@pytest.mark.parametrize("images, stay", [(1000, True), (500, False)])
+def test_rows_that_are_not_measured_again_stay_beside_those_of_the_same_pictures(
+    images: int, stay: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = [*records("resnet18"), *records("vgg16")]
+    accuracy_results.write(before, 256, tmp_path)
+    new = [record | {"top1": 0.5} for record in records("resnet18")[:2]]
+    monkeypatch.setattr(accuracy, "_case", lambda *_: None)
+    monkeypatch.setattr(accuracy, "measured", lambda *_: (new, 0))
+    words = ["resnet18", "--parts", "table", "--images", str(images), "--calibration", "256"]
+    assert accuracy.main([*words, "-o", str(tmp_path)]) == 0
+    found = accuracy_results.written(tmp_path)["records"]
+    changed = [(record["model"], record["method"]) for record in found if record["top1"] == 0.5]
+    assert changed == [(record["model"], record["method"]) for record in new]
+    assert len(found) == (len(before) if stay else len(new))
+    assert [record["model"] for record in found] == sorted(record["model"] for record in found)
+
+
 def test_a_row_that_lacks_a_model_has_no_mean(tmp_path: Path) -> None:
     part = [r for r in records("b") if r["method"] != "greedy@4.5"]
     page = accuracy_results.write([*records("a"), *part], 8, tmp_path)[1].read_text()
