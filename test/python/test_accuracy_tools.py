@@ -132,13 +132,13 @@ def test_rows_that_are_not_measured_again_stay_beside_those_of_the_same_pictures
 ) -> None:
     before = [*records("resnet18"), *records("vgg16")]
     accuracy_results.write(before, 256, tmp_path)
-    new = [record | {"top1": 0.5} for record in records("resnet18")[:2]]
+    new = [record | {"top1": 0.123} for record in records("resnet18")[:2]]
     monkeypatch.setattr(accuracy, "_case", lambda *_: None)
     monkeypatch.setattr(accuracy, "measured", lambda *_: (new, 0))
     words = ["resnet18", "--parts", "table", "--images", str(images), "--calibration", "256"]
     assert accuracy.main([*words, "-o", str(tmp_path)]) == 0
     found = accuracy_results.written(tmp_path)["records"]
-    changed = [(record["model"], record["method"]) for record in found if record["top1"] == 0.5]
+    changed = [(record["model"], record["method"]) for record in found if record["top1"] == 0.123]
     assert changed == [(record["model"], record["method"]) for record in new]
     assert len(found) == (len(before) if stay else len(new))
     assert [record["model"] for record in found] == sorted(record["model"] for record in found)

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -102,6 +103,25 @@ def test_two_processes_share_a_study(tmp_path: Path) -> None:
     tried = log.read_text().splitlines()
     assert len(tried) == len(set(tried))  # nobody repeats what the other does
     assert 8 <= len(finished(open_study(search_of("xgb"), url))) <= 9
+
+
+def test_a_setting_that_an_earlier_trial_is_about_to_get_is_left_to_it() -> None:
+    seen: list[tuple[str, ...]] = []
+
+    def evaluate(setting: Mapping[str, str]) -> Metrics:
+        seen.append(tuple(setting.values()))
+        return metrics_at(setting)
+
+    search = search_of("xgb", evaluate)
+    study = open_study(search, None)
+    early = study.ask()  # of another worker, which is slow to write its setting down
+    write = threading.Timer(
+        0.3, lambda: [early.suggest_categorical(f.name, f.levels) for f in search.space.factors]
+    )
+    write.start()
+    run(search, study, 1)
+    write.join()
+    assert len(seen) == 1 and tuple(early.params.values()) not in seen
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT], ids=["killed", "Ctrl-C"])

@@ -25,6 +25,8 @@ HEARTBEAT = 10
 """Seconds after which a worker says that it lives; silent for three times that, its trial is given up."""
 ATTEMPTS, PAUSE = 4, 0.5
 """To open a storage, and seconds between them: workers that start together make its tables at once."""
+PATIENCE = 2.0
+"""Seconds to wait for an earlier trial's setting."""
 REPEATED, METRICS = "repeated", "metrics"
 """What a trial remembers: that an earlier one gave its values; what it came to."""
 
@@ -100,11 +102,7 @@ def run(
 def _attempt(search: Search, trial: optuna.Trial) -> tuple[float, ...]:
     """One trial; a setting that is known already costs nothing, and one that fails says why."""
     setting = tuple(trial.suggest_categorical(f.name, f.levels) for f in search.space.factors)
-    same = [
-        other
-        for other in trial.study.get_trials(deepcopy=False)
-        if other.number != trial.number and setting_of(other, search.space) == setting
-    ]
+    same = [other for other in _others(trial, search.space) if setting_of(other, search.space) == setting]
     for other in same:
         if counts(other):
             trial.set_user_attr(REPEATED, other.number)
@@ -120,6 +118,20 @@ def _attempt(search: Search, trial: optuna.Trial) -> tuple[float, ...]:
         raise
     trial.set_user_attr(METRICS, asdict(metrics))
     return search.objective.values(metrics)
+
+
+def _others(trial: optuna.Trial, space: Space) -> list[FrozenTrial]:
+    """All other trials, once the earlier ones have their settings: the later of two yields.
+
+    Those of workers that were killed meanwhile never get theirs.
+    """
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        others = [o for o in trial.study.get_trials(deepcopy=False) if o.number != trial.number]
+        earlier = [o for o in others if o.state == TrialState.RUNNING and o.number < trial.number]
+        if all(len(o.params) == len(space.factors) for o in earlier) or time.monotonic() > deadline:
+            return others
+        time.sleep(PATIENCE / 100)
 
 
 def counts(trial: FrozenTrial) -> bool:
