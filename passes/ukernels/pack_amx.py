@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from quantune.numerics.epilogue import Epilogue
 from quantune.passes.ukernels.geometry import Geometry, Segments
 from quantune.passes.ukernels.image import Image
-from quantune.passes.ukernels.workgroups import WORKGROUPS
+from quantune.passes.ukernels.workgroups import WORKGROUPS, across
 
 ROWS = 16
 CHUNK = 64  # operands that one instruction takes
@@ -72,8 +72,7 @@ def blocks(row_tiles: int, column_tiles: int) -> tuple[int, int]:
     """(tiles of rows, tiles of columns) of a workgroup, even so that they pair up."""
     groups = min(WORKGROUPS, max(1, row_tiles // 2)) if row_tiles > STRIPS else 1
     rows = _even(row_tiles, groups)
-    across = -(-WORKGROUPS // -(-row_tiles // rows))
-    return rows, _even(column_tiles, min(across, max(1, column_tiles // 2)))
+    return rows, _even(column_tiles, min(across(row_tiles, rows), max(1, column_tiles // 2)))
 
 
 def _even(count: int, parts: int) -> int:

@@ -9,7 +9,7 @@ from quantune.passes.ukernels.geometry import Geometry
 from quantune.passes.ukernels.image import Image, Placement
 from quantune.passes.ukernels.pack_fconv import ELEMENT, Finish, define
 from quantune.passes.ukernels.params import Blob
-from quantune.passes.ukernels.workgroups import WORKGROUPS, Block
+from quantune.passes.ukernels.workgroups import WORKGROUPS, Block, across
 
 
 def pack_fdepthwise(
@@ -57,8 +57,7 @@ def _shares(height: int, blocks: int) -> Block:
     A thread then finds more of what it reads in the caches of its own core.
     """
     rows = -(-height // WORKGROUPS)
-    across = -(-WORKGROUPS // -(-height // rows))
-    return rows, 2 * -(-blocks // 2 // across)
+    return rows, 2 * -(-blocks // 2 // across(height, rows))
 
 
 def _places(channels: int, lanes: int) -> NDArray[np.int64]:

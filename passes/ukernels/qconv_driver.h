@@ -86,15 +86,16 @@ INLINE void do_tile(Convolution *c, i64 tile, i64 row, i64 count) {
   finish_tile(c, tile, row, count, sums);
 }
 
-// A share of a panel into L2, while the rows pass by the one before: a layer's weights come from farther away.
-INLINE void fetch_share(const i32 *p, i64 tile, i64 share, i64 shares) {
+// A share of a panel into L2, while the rows pass by the one before: a layer's weights come from farther away. None from `end_tile` on.
+INLINE void fetch_share(const i32 *p, i64 tile, i64 end_tile, i64 share, i64 shares) {
+  if (tile >= end_tile) return;
   const s8 *panel = panel_of(p, tile);
   const i64 bytes = p[QCONV_panel_bytes], end = bytes * (share + 1) / shares;
   for (i64 at = bytes * share / shares; at < end; at += 64) __builtin_prefetch(panel + at, 0, 2);
 }
 
-// A deep panel: the rows of the workgroup pass by every block of its segments. `next`: the tile to fetch meanwhile, if it is another.
-OUTLINE void do_blocks(Convolution *c, i64 last, i64 tile, i64 next) {
+// A deep panel: the rows of the workgroup pass by every block of its segments.
+OUTLINE void do_blocks(Convolution *c, i64 last, i64 tile, i64 end_tile) {
   const i32 *p = c->params;
   const i32 *segment = (const i32 *)((const u8 *)p + p[QCONV_segments_offset]), *end = segment + 2 * p[QCONV_segments];
   const i64 shares = (last - c->first + TILE_ROWS - 1) / TILE_ROWS * p[QCONV_blocks];
@@ -106,7 +107,7 @@ OUTLINE void do_blocks(Convolution *c, i64 last, i64 tile, i64 next) {
     for (i64 row = c->first; row < last; row += TILE_ROWS, share++) {
       const i64 count = smaller(TILE_ROWS, last - row);
       i32 sums[TILE_ROWS * 16] __attribute__((aligned(64))), *total = c->totals + (row - c->first) * 16;
-      if (next != tile) fetch_share(p, next, share, shares);
+      fetch_share(p, tile + 1, end_tile, share, shares);
       set_operands(c, group_of(p, tile), row, count);
       multiply_tile(c->operands, weights, schedule_of(p, tile, block), from, to, count, sums);
       for (i64 i = 0; i < count * 16; i++) total[i] = done ? total[i] + sums[i] : sums[i];
@@ -134,14 +135,14 @@ INLINE void do_workgroup(Convolution *c, i64 last, i64 begin, i64 end) {
   const i64 at_once = p[QCONV_tiles_inner] ? end - begin : 1;
   for (i64 t = begin; t < end; t += at_once) {
     if (p[QCONV_blocks] > 1) {
-      do_blocks(c, last, t, smaller(t + 1, end - 1));
+      do_blocks(c, last, t, end);
       continue;
     }
     use_panels(c, t, at_once);
     for (i64 row = c->first; row < last; row += TILE_ROWS) {
       const i64 count = smaller(TILE_ROWS, last - row);
       i64 group = -1;
-      if (t + at_once < end) fetch_share(p, t + at_once, (row - c->first) / TILE_ROWS, (last - c->first + TILE_ROWS - 1) / TILE_ROWS);
+      fetch_share(p, t + at_once, end, (row - c->first) / TILE_ROWS, (last - c->first + TILE_ROWS - 1) / TILE_ROWS);
       for (i64 tile = t; tile < t + at_once; tile++) {
         if (group_of(p, tile) != group) set_operands(c, group = group_of(p, tile), row, count);
         do_tile(c, tile, row, count);

@@ -27,9 +27,13 @@ def blocks(rows: int, tiles: int, most_rows: int, tile_rows: int) -> Block:
     ways = []
     for groups in range(fewest, fewest + MORE + 1):
         block = -(-rows // groups // tile_rows) * tile_rows
-        across = min(tiles, -(-WORKGROUPS // -(-rows // block)))
-        ways.append((min(most, block), -(-tiles // across)))
+        ways.append((min(most, block), -(-tiles // min(tiles, across(rows, block)))))
     return min(ways, key=lambda block: max(FAIR, busier(block, rows, tiles)))
+
+
+def across(rows: int, block: int) -> int:
+    """Into how many shares columns go, so that blocks of so many rows make enough workgroups."""
+    return -(-WORKGROUPS // -(-rows // block))
 
 
 def busier(block: Block, rows: int, columns: int) -> float:
