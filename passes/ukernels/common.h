@@ -13,6 +13,14 @@ typedef int64_t i64;
 #define INLINE static __attribute__((always_inline)) inline
 #define OUTLINE static __attribute__((noinline))
 
+// A function whose vectors do not all fit in registers. Unless told, LLVM keeps the others wherever the stack happens to be: in half of all
+// runs across cache lines, in some across pages.
+#ifdef __x86_64__
+#define SPILLING OUTLINE __attribute__((force_align_arg_pointer))
+#else
+#define SPILLING OUTLINE
+#endif
+
 // What IREE calls: compute(input, residual or null, blob, out, x, y) without a residual and with one. Bare pointers do not include a
 // binding's offset: each comes as an index of its own, in bytes.
 #define ENTRY_POINTS(family, compute)                                                                                               \

@@ -66,6 +66,7 @@ INLINE void do_columns(const int size, const int stride, const int part, const S
       for (int v = 0; v < VECS; v++) sums[turn][v] = (Vec){};
 #pragma clang loop unroll(full)
       for (int j = 0; j < stride; j++, column += column_step) {
+        __asm__("" : : : "memory");  // keeps LLVM from holding weights for the next column in registers that it does not have
 #pragma clang loop unroll(full)
         for (int step = 0; step < steps; step++) {
           const int count = size - step * TAPS < TAPS ? size - step * TAPS : TAPS;
@@ -95,10 +96,10 @@ INLINE void do_columns(const int size, const int stride, const int part, const S
 OUTLINE void do_any(const Strip *s) { do_each(WHOLE, s); }
 OUTLINE void do_partial(const Strip *s) { do_each(PARTIAL, s); }
 #define COLUMNS(name, part)                                                         \
-  OUTLINE void name##_3_1(const Strip *s) { do_columns(3, 1, part, s); }          \
-  OUTLINE void name##_3_2(const Strip *s) { do_columns(3, 2, part, s); }          \
-  OUTLINE void name##_5_1(const Strip *s) { do_columns(5, 1, part, s); }          \
-  OUTLINE void name##_5_2(const Strip *s) { do_columns(5, 2, part, s); }          \
+  SPILLING void name##_3_1(const Strip *s) { do_columns(3, 1, part, s); }          \
+  SPILLING void name##_3_2(const Strip *s) { do_columns(3, 2, part, s); }          \
+  SPILLING void name##_5_1(const Strip *s) { do_columns(5, 1, part, s); }          \
+  SPILLING void name##_5_2(const Strip *s) { do_columns(5, 2, part, s); }          \
   INLINE void name(const Strip *s) {                                              \
     if (s->params[QDEPTHWISE_window] == 3)                                        \
       s->params[QDEPTHWISE_stride] == 1 ? name##_3_1(s) : name##_3_2(s);          \

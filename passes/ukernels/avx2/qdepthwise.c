@@ -28,7 +28,9 @@ INLINE void interleave(const u8 *const *taps, const int count, const int part, i
 }
 
 INLINE Vec multiply_add(Vec sum, Vec x, const int16_t *weights) {
-  return _mm256_add_epi32(sum, _mm256_madd_epi16(x, _mm256_loadu_si256((const __m256i *)weights)));
+  sum = _mm256_add_epi32(sum, _mm256_madd_epi16(x, _mm256_loadu_si256((const __m256i *)weights)));
+  __asm__("" : "+x"(sum));  // keeps LLVM from adding later, which would take a register for each product
+  return sum;
 }
 
 INLINE __m256i scaled(Vec sums, const float *scales) {
