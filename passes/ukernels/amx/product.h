@@ -10,6 +10,9 @@
 #include "unpack.h"
 
 #define AHEAD 8192  // bytes between the weights in work and those fetched
+// Steps without a tile store after which a useless one is made: when none came for 0.8 µs, the processor needs 0.3 µs for the next, as if it
+// had switched the unit off. Measured on Sapphire Rapids; a fifth of the time of 36 steps.
+#define STORE_EVERY 8
 
 typedef struct {
   u8 palette, start, reserved[14];
@@ -92,6 +95,7 @@ INLINE void multiply(Convolution *c, const s8 *panel, int cold, const int rows, 
   const i64 bytes = chunk * 2 * p[QCONV_bits], next_panel = p[QCONV_panel_bytes];
   const Packing packing = packing_of(p[QCONV_bits]);
   s8 unpacked[2][2][1024] __attribute__((aligned(64)));
+  s8 unused[1024] __attribute__((aligned(64)));
   _tile_zero(0), _tile_zero(1), _tile_zero(2), _tile_zero(3);
   for (int j = 0; j < columns && packed; j++) unpack(unpacked[0][j], panel + j * next_panel, chunk * 16, &packing);
   for (i64 k = 0; k < chunks; k++, panel += bytes) {
@@ -101,6 +105,7 @@ INLINE void multiply(Convolution *c, const s8 *panel, int cold, const int rows, 
       step_tall(a, at, stride, w[0], rows);
     else
       step_square(a, at, stride, w, rows, columns);
+    if (k % STORE_EVERY == STORE_EVERY - 1) _tile_stored(6, unused, 64);
     for (int j = 0; j < columns; j++) {
       const s8 *next = panel + j * next_panel + bytes;
       if (cold) fetch(next + AHEAD, bytes);
