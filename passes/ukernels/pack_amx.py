@@ -16,9 +16,10 @@ ROWS = 16
 CHUNK = 64  # operands that one instruction takes
 GATHER_BYTES = 40 * 1024  # of stack for the operands of a product, as in amx/qconv.c
 COPY_COST = 7.0  # copying the operands of one tile, in products with one tile of weights
-FAR_PANEL = 1 << 18  # bytes of weights that are worth reading half as often
 LARGE_PANEL = 1 << 20  # bytes of weights that do not stay in L2 beside the operands
 STRIPS = 4  # of pixels that a product takes at most
+DEEP = 36  # chunks of a product that takes so many, where an image has few tiles; else two by two tiles are faster
+FEW_TILES = 16
 
 
 @dataclass(frozen=True)
@@ -93,15 +94,16 @@ def bounded(packed: NDArray[np.int8], epilogue: Epilogue, residual_f32: bool) ->
 
 def fields(found: Lines, parts: Segments, panel_bytes: int, column_tiles: int) -> dict[str, int]:
     """The fields that only AMX reads, and those it reads in its own way."""
-    rows, columns = blocks(found.count * found.tiles, column_tiles)
+    row_tiles = found.count * found.tiles
+    rows, columns = blocks(row_tiles, column_tiles)
     return {
         "copied": int(found.copied),
         "chunk": parts.chunk,
         "tile_rows": found.rows,
         "line_length": found.length,
         "line_tiles": found.tiles,
-        "row_tiles": found.count * found.tiles,
-        "strips": STRIPS if panel_bytes * column_tiles > FAR_PANEL else 2,
+        "row_tiles": row_tiles,
+        "strips": STRIPS if row_tiles <= FEW_TILES and parts.depth >= DEEP * parts.chunk else 2,
         "flat_width": found.flat_width,
         "block_rows": rows,
         "block_tiles": columns,

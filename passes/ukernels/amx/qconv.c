@@ -18,7 +18,7 @@
 
 INLINE void do_workgroup(Convolution *c, i64 first, i64 last, i64 begin, i64 end) {
   // A panel that stays in L2 beside the operands is walked for two strips; of a larger one two columns are kept and all strips pass by.
-  // Three or four strips by one column read more operands, but weights, which come from farther away, half as often.
+  // Three or four strips by one column read more operands, but weights, which come from farther away, half as often: see pack_amx.py.
   const i64 strips = last - first > 2 ? c->params[QCONV_strips] : 2, most = strips > 2 ? 1 : 2;
   const i64 at_once = c->params[QCONV_tiles_inner] ? end - begin : most;
   for (i64 from = begin; from < end; from += at_once) {
