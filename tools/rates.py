@@ -3,22 +3,22 @@
 A layer has to do its multiply-accumulates, to fetch its weights and to bring its results through the
 epilogue. The best rate of each that any layer of the same kernel reaches here counts as attainable; the
 longest of the three at those rates is a layer's floor. A network whose time is near the sum of its floors has
-no slow layer: only another kernel, or less to fetch, would make it faster.
+no slow layer: only another kernel, or less to fetch, would make it faster. Shallow layers are farthest from their
+floors: what a tile takes beside its products is the same for few operands as for many.
 """
 
 from __future__ import annotations
 
 import argparse
-import sys
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from command import finish
+from command import finish, for_each
+from quantune import targets
 from quantune.backend.benchmark import cpu_info
 from quantune.backend.dispatches import time_dispatches
-from quantune.errors import QuantuneError
 from quantune.files import write_atomic, write_json
 from quantune.job import Job
 from quantune.job.folder import JobOptions, start_job
@@ -26,9 +26,11 @@ from quantune.plan.cost import work_of
 from quantune.progress import Silent
 
 FOLDER = Path("docs/results")
-MODELS = ("resnet18", "resnet50", "vgg16")
-BYTES = {"int8": 1, "fp32": 4}
-LEAST_SHARE = 0.015
+MODELS = ("resnet18", "resnet50", "vgg16", "squeezenet", "mobilenet_v2", "efficientnet_lite0")
+PROFILES = {"host": ("int8", "fp32"), "x86-64-avx2": ("w6",)}
+PLANS = {"fp32": None, "int8": "uniform-int8", "w6": "uniform-w6"}
+BYTES = {"int8": 1, "fp32": 4, "w6": 1}
+LEAST_SHARE = 0.02
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,25 @@ class Layer:
     @property
     def needs(self) -> dict[str, int]:
         return {"products": self.macs, "weights": self.weight_bytes, "results": self.results}
+
+
+@dataclass(frozen=True)
+class Profile:
+    """One network in one variant: its layers that have weights and a kernel, and what the others take."""
+
+    model: str
+    target: str
+    variant: str
+    others_us: float
+    layers: Sequence[Layer]
+
+    @property
+    def title(self) -> str:
+        return f"{self.model}, {self.variant}" + (f" on {self.target}" if self.target != "host" else "")
+
+    @property
+    def total(self) -> float:
+        return self.others_us + sum(layer.microseconds for layer in self.layers)
 
 
 def layers_of(job: Job, variant: str, repetitions: int) -> tuple[list[Layer], float]:
@@ -80,36 +101,58 @@ def floor(layer: Layer, rates: dict[str, dict[str, float]]) -> tuple[float, str]
     return max((amount / rates[layer.kernel][need], need) for need, amount in layer.needs.items())
 
 
-def section(title: str, layers: Sequence[Layer], others: float) -> list[str]:
-    """One network's table, the heaviest layers first."""
-    rates, total = best_rates(layers), others + sum(layer.microseconds for layer in layers)
-    floors = {layer.name: floor(layer, rates) for layer in layers}
-    attainable = sum(microseconds for microseconds, _ in floors.values())
+def summary(profiles: Sequence[Profile], rates: dict[str, dict[str, float]]) -> list[str]:
+    """A line for each network."""
     lines = [
-        f"## {title}",
-        "",
-        f"{total / 1e3:.2f} ms in dispatches, {others / 1e3:.2f} ms of it not in layers with weights; "
-        f"sum of floors {(attainable + others) / 1e3:.2f} ms.",
+        "| network | ms | floors, ms | products | weights | results | no weights |",
+        "|---|---:|---:|---:|---:|---:|---:|",
+    ]
+    for found in profiles:
+        bound: dict[str, float] = defaultdict(float)
+        attainable = found.others_us
+        for layer in found.layers:
+            least, need = floor(layer, rates)
+            attainable += least
+            bound[need] += layer.microseconds
+        bound["others"] = found.others_us
+        shares = [f"{bound[need] / found.total:.0%}" for need in ("products", "weights", "results", "others")]
+        cells = (found.title, f"{found.total / 1e3:.2f}", f"{attainable / 1e3:.2f}", *shares)
+        lines.append(f"| {' | '.join(cells)} |")
+    return [*lines, ""]
+
+
+def section(found: Profile, rates: dict[str, dict[str, float]]) -> list[str]:
+    """One network's table, the heaviest layers first."""
+    lines = [
+        f"## {found.title}",
         "",
         "| layer | kernel | µs | share | GMAC/s | weights, GB/s | results/ns | floor, µs | bound by |",
         "|---|---|---:|---:|---:|---:|---:|---:|---|",
     ]
-    shown = [layer for layer in layers if layer.microseconds >= LEAST_SHARE * total]
+    shown = [layer for layer in found.layers if layer.microseconds >= LEAST_SHARE * found.total]
     for layer in sorted(shown, key=lambda layer: -layer.microseconds):
         time = layer.microseconds
+        least, need = floor(layer, rates)
+        speeds = (f"{layer.macs / time / 1e3:.0f}", f"{layer.weight_bytes / time / 1e3:.1f}")
         cells = (
-            *(
-                layer.name,
-                layer.kernel,
-                f"{time:.0f}",
-                f"{time / total:.1%}",
-                f"{layer.macs / time / 1e3:.0f}",
-            ),
-            *(f"{layer.weight_bytes / time / 1e3:.1f}", f"{layer.results / time / 1e3:.2f}"),
-            *(f"{floors[layer.name][0]:.0f}", floors[layer.name][1]),
+            *(layer.name, layer.kernel, f"{time:.0f}", f"{time / found.total:.1%}", *speeds),
+            *(f"{layer.results / time / 1e3:.2f}", f"{least:.0f}", need),
         )
         lines.append(f"| {' | '.join(cells)} |")
     return [*lines, ""]
+
+
+def measure(model: str, target: str, repetitions: int) -> list[Profile]:
+    """The profiles of one network for one target."""
+    folder = Path("build/jobs") / (model if target == "host" else f"{model}-{target}")
+    job = start_job(JobOptions(f"zoo:{model}", "random:2", target=target), folder, Silent())
+    found = []
+    for variant in PROFILES[target]:
+        plan = PLANS[variant]
+        job.build(variant, job.plan(plan) if plan else None)
+        layers, others = layers_of(job, variant, repetitions)
+        found.append(Profile(model, target, variant, others, layers))
+    return found
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -117,30 +160,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("models", nargs="*", default=MODELS, help=f"default: {' '.join(MODELS)}")
     parser.add_argument("--repetitions", type=int, default=6, help="of the profile (default: %(default)s)")
     asked = parser.parse_args(arguments)
+    profiles: list[Profile] = []
+    wanted = [
+        (target, model) for target in PROFILES if targets.get(target).runs_here for model in asked.models
+    ]
+
+    def one(pair: tuple[str, str]) -> None:
+        profiles.extend(measure(pair[1], pair[0], asked.repetitions))
+
+    if for_each(wanted, one, lambda pair: f"{pair[1]} for {pair[0]}"):
+        return 1
+    rates = best_rates([layer for found in profiles for layer in found.layers])
     page = [
         "# What every layer reaches",
         "",
         "<!-- Generated by `python tools/rates.py`, whose docstring says how to read it. -->",
         "",
         f"{cpu_info()['name']}, one thread, the least of {asked.repetitions} profiles.",
-        "A layer's floor is what it would take at the best rate that a layer of the same kernel reaches.",
+        "A layer's floor is what it would take at the best rate that a layer of the same kernel reaches in any of",
+        "these networks. Shares of the time: of layers that their products bound, their weights, their results.",
         "",
+        *summary(profiles, rates),
+        *(line for found in profiles for line in section(found, rates)),
     ]
-    record = []
-    for number, model in enumerate(asked.models, 1):
-        print(f"[{number}/{len(asked.models)}] {model}", file=sys.stderr, flush=True)
-        try:
-            job = start_job(JobOptions(f"zoo:{model}", "random:2"), Path("build/jobs") / model, Silent())
-            job.build("fp32", None)
-            job.build("int8", job.plan("uniform-int8"))
-            for variant in BYTES:
-                layers, others = layers_of(job, variant, asked.repetitions)
-                page += section(f"{model}, {variant}", layers, others)
-                kept = [asdict(layer) for layer in layers]
-                record.append({"model": model, "variant": variant, "others_us": others, "layers": kept})
-        except QuantuneError as error:
-            print(f"error: {error}", file=sys.stderr, flush=True)
-            return 1
+    record = [asdict(found) for found in profiles]
     write_json(FOLDER / "rates.json", {"cpu": cpu_info(), "profiles": record})
     write_atomic(FOLDER / "rates.md", "\n".join(page))
     print(f"Written: {FOLDER / 'rates.md'}")
