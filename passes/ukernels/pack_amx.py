@@ -18,8 +18,7 @@ GATHER_BYTES = 40 * 1024  # of stack for the operands of a product, as in amx/qc
 COPY_COST = 7.0  # copying the operands of one tile, in products with one tile of weights
 LARGE_PANEL = 1 << 20  # bytes of weights that do not stay in L2 beside the operands
 STRIPS = 4  # of pixels that a product takes at most
-DEEP = 36  # chunks of a product that takes so many, where an image has few tiles; else two by two tiles are faster
-FEW_TILES = 16
+DEEP, FEW_TILES = 36, 16  # chunks of a product, tiles of an image where so many are faster than two by two
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,7 @@ INLINE void map_lanes(const int in_f32, const int residual_f32, const int out_f3
 }
 
 // Fewer than sixteen go through buffers, so that nothing beyond the tensors is touched.
-OUTLINE void map_few(const Map *m, const u8 *in, const u8 *residual, u8 *out, i64 count) {
+SPILLING void map_few(const Map *m, const u8 *in, const u8 *residual, u8 *out, i64 count) {
   u8 from[4 * LANES] = {0}, other[4 * LANES] = {0}, to[4 * LANES];
   copy_bytes(from, in, count * (m->in_f32 ? 4 : 1));
   if (residual) copy_bytes(other, residual, count * (m->residual_f32 ? 4 : 1));
@@ -64,7 +64,7 @@ INLINE void map_many(const int in_f32, const int residual_f32, const int out_f32
   }
 }
 
-OUTLINE void map_run(const Map *m, const u8 *in, const u8 *residual, u8 *out, i64 count) {
+SPILLING void map_run(const Map *m, const u8 *in, const u8 *residual, u8 *out, i64 count) {
   if (count < LANES)
     map_few(m, in, residual, out, count);
   else if (m->out_f32 || (residual && (m->in_f32 || m->residual_f32)))
@@ -91,7 +91,7 @@ INLINE void map_three_planes(const Map *m, const u8 *in, i64 plane, u8 *out) {
 }
 
 // Any number of planes, pixel by pixel.
-OUTLINE void map_planes(const Map *m, const u8 *in, u8 *out) {
+SPILLING void map_planes(const Map *m, const u8 *in, u8 *out) {
   const i32 *p = m->params;
   const i64 channels = p[QMAP_channels], plane = p[QMAP_in_plane];
   for (i64 x = 0; x < p[QMAP_width]; x++)
@@ -104,7 +104,7 @@ OUTLINE void map_planes(const Map *m, const u8 *in, u8 *out) {
 }
 
 // At least sixteen pixels; the last sixteen may overlap those before them.
-OUTLINE void map_three_rows(const Map *map, const u8 *in, u8 *out) {
+SPILLING void map_three_rows(const Map *map, const u8 *in, u8 *out) {
   const Map local = *map;
   const i64 width = map->params[QMAP_width], plane = map->params[QMAP_in_plane];
   for (i64 x = 0;; x = smaller(x + LANES, width - LANES)) {

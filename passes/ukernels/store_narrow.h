@@ -1,5 +1,5 @@
 // A last tile of fewer than 16 columns goes through buffers, so that nothing beyond the tensors is touched. Needs store_rows.
-OUTLINE void store_narrow(const i32 *sums, const float *scales, const Finish *f, const u8 *const *residual, u8 *const *out, i64 columns,
+SPILLING void store_narrow(const i32 *sums, const float *scales, const Finish *f, const u8 *const *residual, u8 *const *out, i64 columns,
                           i64 count) {
   const i64 out_bytes = columns * (f->out_f32 ? 4 : 1), residual_bytes = columns * (f->residual_f32 ? 4 : 1);
   for (i64 i = 0; i < count; i++) {

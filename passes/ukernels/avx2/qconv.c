@@ -82,7 +82,7 @@ INLINE void multiply_wide(const int rows, const u8 *const *operands, const s8 *w
   }
 }
 
-OUTLINE void multiply_unproved(const u8 *const *operands, const s8 *w, const i32 *segments, const i32 *end, i64 count, i32 *sums) {
+SPILLING void multiply_unproved(const u8 *const *operands, const s8 *w, const i32 *segments, const i32 *end, i64 count, i32 *sums) {
   i64 i = 0;
   for (; i + WIDE_ROWS <= count; i += WIDE_ROWS) multiply_wide(WIDE_ROWS, operands + i, w, segments, end, sums + 16 * i);
   for (; i < count; i++) multiply_wide(1, operands + i, w, segments, end, sums + 16 * i);
