@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import accuracy_case
+from quantune.data import Dataset
+from quantune.ingress.model import Model
 from quantune.job import Job
 from quantune.job.data import pictures_for
 from quantune.job.folder import JobOptions, start_job
@@ -19,7 +21,8 @@ from quantune.progress import Progress
 SPEC = "zoo:efficientnet_lite0"
 FOLDER = accuracy_case.RUNS / "efficientnet_lite0"
 CALIBRATION, CALIBRATION_IMAGES = "package:scikit-image", 20
-PACKAGES = ("package:scikit-image", "package:foolbox")
+CUTS = 6
+"""That scikit-image's photos are cut into; the first of each is the whole photo."""
 SIZE = 6.0
 """Average weight bits of the mixed plan by size."""
 TIME = 0.35
@@ -45,8 +48,17 @@ def plans(job: Job) -> dict[str, Plan]:
     }
 
 
+def data_sets(model: Model) -> list[Dataset]:
+    """All photos that packages carry, and of those that are cut the whole ones by themselves."""
+    cuts, labelled = (pictures_for(model, f"package:{name}") for name in ("scikit-image", "foolbox"))
+    photos = len(cuts) // CUTS
+    whole = cuts.limited(photos)
+    assert all(name.endswith("/0") for name in whole.names)
+    return [cuts, dataclasses.replace(whole, description=f"these {photos} photos whole"), labelled]
+
+
 def measure(progress: Progress, folder: Path = FOLDER) -> list[Row]:
-    """A row for each package and variant; modules are cached by the job.
+    """A row for each set of photos and variant; modules are cached by the job.
 
     Raises QuantuneError when a package or the weights are missing.
     """
@@ -58,8 +70,8 @@ def measure(progress: Progress, folder: Path = FOLDER) -> list[Row]:
     for name, plan in wanted.items():
         job.build(variants[name], plan)
     rows = []
-    for package in PACKAGES:
-        found = job.evaluate(list(variants.values()), pictures_for(job.model, package))
+    for data in data_sets(job.model):
+        found = job.evaluate(list(variants.values()), data)
         for name, plan in wanted.items():
             kept = ("images", "data", "agreement", "sqnr_db", "top1", "fp32_top1")
             rows.append(

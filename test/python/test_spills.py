@@ -12,7 +12,7 @@ from compiled import GetNetwork, compile_plan, mixed_plan
 from quantune.targets import get
 
 MOST_SPILLS = 80
-"""Moves of a function. Windows of 5x5 have more sums than AVX-512 has registers; unguarded it were 500."""
+"""Moves of a function. Windows of 5x5 have more sums than AVX-512 has registers; unguarded, it made 400."""
 VECTOR_ON_STACK = re.compile(r"\tvmov\w+\t.*%[yz]mm.*\(%rsp\)|\tvmov\w+\t.*\(%rsp\), %[yz]mm")
 
 
