@@ -21,8 +21,8 @@ from quantune.progress import Progress
 SPEC = "zoo:efficientnet_lite0"
 FOLDER = accuracy_case.RUNS / "efficientnet_lite0"
 CALIBRATION, CALIBRATION_IMAGES = "package:scikit-image", 20
-CUTS = 6
-"""That scikit-image's photos are cut into; the first of each is the whole photo."""
+WHOLE = "/0"
+"""How the first cut of each of scikit-image's photos is called: it is the whole photo."""
 SIZE = 6.0
 """Average weight bits of the mixed plan by size."""
 TIME = 0.35
@@ -51,10 +51,8 @@ def plans(job: Job) -> dict[str, Plan]:
 def data_sets(model: Model) -> list[Dataset]:
     """All photos that packages carry, and of those that are cut the whole ones by themselves."""
     cuts, labelled = (pictures_for(model, f"package:{name}") for name in ("scikit-image", "foolbox"))
-    photos = len(cuts) // CUTS
-    whole = cuts.limited(photos)
-    assert all(name.endswith("/0") for name in whole.names)
-    return [cuts, dataclasses.replace(whole, description=f"these {photos} photos whole"), labelled]
+    whole = cuts.without([name for name in cuts.names if not name.endswith(WHOLE)])
+    return [cuts, dataclasses.replace(whole, description=f"these {len(whole)} photos whole"), labelled]
 
 
 def measure(progress: Progress, folder: Path = FOLDER) -> list[Row]:

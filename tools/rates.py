@@ -19,6 +19,7 @@ from command import finish, for_each
 from quantune import targets
 from quantune.backend.benchmark import cpu_info
 from quantune.backend.dispatches import time_dispatches
+from quantune.cli.jobs import VARIANTS, default_folder
 from quantune.files import write_atomic, write_json
 from quantune.job import Job
 from quantune.job.folder import JobOptions, start_job
@@ -28,7 +29,6 @@ from quantune.progress import Silent
 FOLDER = Path("docs/results")
 MODELS = ("resnet18", "resnet50", "vgg16", "squeezenet", "mobilenet_v2", "efficientnet_lite0")
 PROFILES = {"host": ("int8", "fp32"), "x86-64-avx2": ("w6",)}
-PLANS = {"fp32": None, "int8": "uniform-int8", "w6": "uniform-w6"}
 BYTES = {"int8": 1, "fp32": 4, "w6": 1}
 LEAST_SHARE = 0.02
 
@@ -144,12 +144,11 @@ def section(found: Profile, rates: dict[str, dict[str, float]]) -> list[str]:
 
 def measure(model: str, target: str, repetitions: int) -> list[Profile]:
     """The profiles of one network for one target."""
-    folder = Path("build/jobs") / (model if target == "host" else f"{model}-{target}")
-    job = start_job(JobOptions(f"zoo:{model}", "random:2", target=target), folder, Silent())
+    spec = f"zoo:{model}"
+    job = start_job(JobOptions(spec, "random:2", target=target), default_folder(spec, target), Silent())
     found = []
     for variant in PROFILES[target]:
-        plan = PLANS[variant]
-        job.build(variant, job.plan(plan) if plan else None)
+        job.build(variant, None if variant == "fp32" else job.plan(VARIANTS[variant]))
         layers, others = layers_of(job, variant, repetitions)
         found.append(Profile(model, target, variant, others, layers))
     return found
