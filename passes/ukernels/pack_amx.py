@@ -15,6 +15,7 @@ from quantune.passes.ukernels.workgroups import WORKGROUPS, across
 ROWS = 16
 CHUNK = 64  # operands that one instruction takes
 GATHER_BYTES = 40 * 1024  # of stack for the operands of a product, as in amx/qconv.c
+LOAD_ROWS = 11  # what a product takes beside its rows of pixels, as so many rows more
 COPY_COST = 7.0  # copying the operands of one tile, in products with one tile of weights
 LARGE_PANEL = 1 << 20  # bytes of weights that do not stay in L2 beside the operands
 STRIPS = 4  # of pixels that a product takes at most
@@ -46,14 +47,16 @@ class Lines:
         return self.count * self.tiles == 1
 
     def cost(self, column_tiles: int) -> float:
-        return self.count * self.tiles * (1 + COPY_COST * self.copied / column_tiles)
+        """In products of 16 rows."""
+        product = (self.rows + LOAD_ROWS) / (ROWS + LOAD_ROWS)
+        return self.count * self.tiles * (product + COPY_COST * self.copied / column_tiles)
 
 
 def lines(geometry: Geometry, parts: Segments, image: Image, column_tiles: int) -> Lines:
     """The cheapest way to walk.
 
-    Row by row wastes what a row lacks to a multiple of 16. The whole image as one line computes the pixels
-    between two rows too. Gathering wastes neither, but copies.
+    Row by row has short tiles. The whole image as one line computes the pixels between two rows too.
+    Gathering wastes neither, but copies.
     """
     height, width = geometry.out_height, geometry.out_width
     copied = Lines(1, geometry.rows, width, copied=True)
@@ -68,9 +71,12 @@ def lines(geometry: Geometry, parts: Segments, image: Image, column_tiles: int) 
     return min(ways, key=lambda way: way.cost(column_tiles))
 
 
-def blocks(row_tiles: int, column_tiles: int) -> tuple[int, int]:
-    """(tiles of rows, tiles of columns) of a workgroup, even so that they pair up."""
-    groups = min(WORKGROUPS, max(1, row_tiles // 2)) if row_tiles > STRIPS else 1
+def blocks(row_tiles: int, column_tiles: int, large: bool) -> tuple[int, int]:
+    """(tiles of rows, tiles of columns) of a workgroup, even so that they pair up.
+
+    large: the weights do not stay in L2, so that every block of rows would read them from farther away.
+    """
+    groups = 1 if large or row_tiles <= STRIPS else min(WORKGROUPS, max(1, row_tiles // 2))
     rows = _even(row_tiles, groups)
     return rows, _even(column_tiles, min(across(row_tiles, rows), max(1, column_tiles // 2)))
 
@@ -94,7 +100,8 @@ def bounded(packed: NDArray[np.int8], epilogue: Epilogue, residual_f32: bool) ->
 def fields(found: Lines, parts: Segments, panel_bytes: int, column_tiles: int) -> dict[str, int]:
     """The fields that only AMX reads, and those it reads in its own way."""
     row_tiles = found.count * found.tiles
-    rows, columns = blocks(row_tiles, column_tiles)
+    large = panel_bytes * column_tiles > LARGE_PANEL
+    rows, columns = blocks(row_tiles, column_tiles, large)
     return {
         "copied": int(found.copied),
         "chunk": parts.chunk,
@@ -106,5 +113,5 @@ def fields(found: Lines, parts: Segments, panel_bytes: int, column_tiles: int) -
         "flat_width": found.flat_width,
         "block_rows": rows,
         "block_tiles": columns,
-        "tiles_inner": int(found.copied or panel_bytes * column_tiles <= LARGE_PANEL),
+        "tiles_inner": int(found.copied or not large),
     }

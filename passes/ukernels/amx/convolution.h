@@ -42,6 +42,8 @@ typedef struct {
   Strip strips[2][STRIPS];  // of the product in work and of the one that is pending
   int current;
   Pending pending;
+  const s8 *coming, *coming_end;  // weights to be fetched for later products, and how many bytes in each step of this one
+  i64 coming_step;
 } Convolution;
 
 INLINE void gather(const Convolution *c, Strip *s, i64 start, i64 group, u8 *to) {

@@ -90,6 +90,15 @@ INLINE void fetch(const s8 *from, i64 bytes) {
   for (i64 i = 0; i < bytes; i += 64) _mm_prefetch(from + i, _MM_HINT_T1);
 }
 
+// The weights that follow, fetched evenly over the products with those in work.
+INLINE void expect(Convolution *c, i64 column, i64 columns, i64 products) {
+  const i32 *p = c->params;
+  const i64 bytes = columns * p[QCONV_panel_bytes], steps = products * (p[QCONV_depth] / p[QCONV_chunk]);
+  c->coming = (const s8 *)p + p[QCONV_weight_offset] + column * (i64)p[QCONV_panel_bytes];
+  c->coming_end = c->coming + bytes;
+  c->coming_step = (bytes / steps + 63) / 64 * 64;
+}
+
 INLINE void multiply(Convolution *c, const s8 *panel, int cold, const int rows, const int columns) {
   const i32 *p = c->params;
   const Strip *s = c->strips[c->current];
@@ -98,6 +107,7 @@ INLINE void multiply(Convolution *c, const s8 *panel, int cold, const int rows, 
   const i64 chunk = p[QCONV_chunk], chunks = p[QCONV_depth] / chunk, stride = s[0].stride;
   const int joined = p[QCONV_copied], packed = p[QCONV_bits] < 8, each = (int)((c->pending.count + chunks - 1) / chunks);
   const i64 bytes = chunk * 2 * p[QCONV_bits], next_panel = p[QCONV_panel_bytes];
+  const s8 *coming = c->coming;
   const Packing packing = packing_of(p[QCONV_bits]);
   s8 unpacked[BUFFERS][2][1024] __attribute__((aligned(64))), unused[1024] __attribute__((aligned(64)));
   _tile_zero(0), _tile_zero(1), _tile_zero(2), _tile_zero(3);
@@ -117,8 +127,10 @@ INLINE void multiply(Convolution *c, const s8 *panel, int cold, const int rows, 
       if (cold) fetch(column + (rows > 1 ? AHEAD : AHEAD_WAITING), bytes);
       if (packed && k + EARLY < chunks) unpack(unpacked[(k + EARLY) % BUFFERS][j], column + EARLY * bytes, chunk * 16, &packing);
     }
+    if (coming < c->coming_end) fetch(coming, c->coming_step), coming += c->coming_step;
     for (int i = 0; i < each && c->pending.next < c->pending.count; i++) finish_strip(c);
   }
+  c->coming = coming;
   finish_rest(c);
   store_sums(c->pending.sums, rows, columns);
 }

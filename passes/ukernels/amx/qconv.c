@@ -17,12 +17,15 @@
 #include "product.h"
 
 INLINE void do_workgroup(Convolution *c, i64 first, i64 last, i64 begin, i64 end) {
-  // A panel that stays in L2 beside the operands is walked for two strips; of a larger one two columns are kept and all strips pass by.
+  // Weights that stay in L2 beside the operands are walked for two strips; of more two columns are kept, all strips pass by, and the next two
+  // are fetched meanwhile.
   // Three or four strips by one column read more operands, but weights, which come from farther away, half as often: see pack_amx.py.
   const i64 strips = last - first > 2 ? c->params[QCONV_strips] : 2, most = strips > 2 ? 1 : 2;
   const i64 at_once = c->params[QCONV_tiles_inner] ? end - begin : most;
+  const i64 passes = (last - first + strips - 1) / strips;
   for (i64 from = begin; from < end; from += at_once) {
     const i64 to = smaller(from + at_once, end);
+    if (passes > 1) expect(c, to, smaller(at_once, end - to), passes);
     for (i64 tile = first; tile < last; tile += strips) {
       const int rows = (int)smaller(strips, last - tile);
       i64 group = -1;
@@ -32,7 +35,7 @@ INLINE void do_workgroup(Convolution *c, i64 first, i64 last, i64 begin, i64 end
           set_strips(c, tile, rows, group);
         }
         count = smaller(most, smaller(to, (group + 1) * c->params[QCONV_group_tiles]) - column);
-        do_tiles(c, rows, column, (int)count, tile == 0);
+        do_tiles(c, rows, column, (int)count, tile == 0 && (passes == 1 || from == begin));
       }
     }
   }
