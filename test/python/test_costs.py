@@ -130,6 +130,24 @@ def test_more_work_takes_longer() -> None:
 # The cache
 
 
+def test_of_a_huge_layer_a_part_is_timed(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twice the filters that can be timed at once take about twice their time, and are twice their bytes."""
+    monkeypatch.setattr(calibrating, "HUGE_WEIGHTS", 1024 * 1024)
+    timed: list[Work] = []
+
+    def fake(works: list[Work], target: Target, kernels: bool) -> dict[Work, Cost]:
+        timed.extend(works)
+        return {work: Cost(work.shape.weights / 1000, work.shape.weights) for work in works}
+
+    monkeypatch.setattr(calibrating, "measure", fake)
+    whole = Shape("linear", (1, 1), 1024, 3000)
+    works = works_of([whole, Shape("conv2d", (9, 9), 1024, 1024, (3, 3))], ["w8a8", "w4a8"])
+    assert [work.shape for work in works] == [whole, whole]  # of a convolution nothing is timed
+    assert not calibrate(works, get("host"), store)
+    assert {work.shape.filters for work in timed} == {1024}
+    assert store.costs[whole.key]["w4a8"] == Cost(3000 * 1.024, 3000 * 1024)
+
+
 def test_a_store_is_read_back() -> None:
     store = open_store(get("host"))
     store.costs[CONV.key] = {"w8a8": Cost(1.5, 100)}

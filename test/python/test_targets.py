@@ -50,7 +50,7 @@ def test_host_from_cpuinfo() -> None:
     assert (server.avx2, server.avx512_vnni, server.native_vector_bytes) == (True, True, 64)
     assert 6 not in server.weight_bits_menu  # no gain where there is a dot-product instruction
     amx = host.detect(cpu.parse(SERVER.rstrip() + " avx512vbmi amx_tile amx_int8\n", "x86_64", 2))
-    assert amx.amx and amx.weight_bits_menu == (8, 6, 4)  # what layers that wait for weights gain from
+    assert amx.amx and amx.weight_bits_menu == (8, 7, 6, 5, 4)  # what layers that wait for weights gain from
 
 
 def test_features_count_only_if_every_core_has_them() -> None:

@@ -13,6 +13,7 @@ from convolutions import FILLS, INFINITY, Convolution, Fill, check, prepare
 from machines import MACHINES, Machine, each_machine
 from quantune.numerics.epilogue import Epilogue
 from quantune.passes.ukernels import pack_amx, panels
+from quantune.passes.ukernels.params import fields
 from quantune.plan.schema import Quantization
 
 POINTWISE, SQUARE = (1, 1), (3, 3)
@@ -163,6 +164,19 @@ def test_weights_of_five_to_seven_bits(machine: Machine, monkeypatch: pytest.Mon
             for fill in ("random", "least")
         ],
     )
+
+
+@pytest.mark.parametrize("bits", [8, 4])
+def test_amx_with_weights_beyond_l2(bits: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two columns are kept while all strips of pixels pass by."""
+    machine = next(m for m in MACHINES if m.isa == "amx")
+    monkeypatch.setattr(pack_amx, "LARGE_PANEL", 0)
+    few = [replace(shape, filters=shape.filters + 100) for shape in DEPTHS if shape.groups == 1]
+    cases = [replace(shape, weight_bits=bits) for shape in (*DEPTHS, *few)]
+    blobs = [prepare(case, machine)[0].inputs[-1] for case in cases]
+    inner = fields("qconv").index("tiles_inner")
+    assert sum(np.frombuffer(blob, "<i4", 64)[inner] == 0 for blob in blobs) > len(cases) / 2
+    check(machine, cases)
 
 
 @pytest.mark.parametrize("bits", [7, 6, 5, 4])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
 from quantune.costs.measure import measure
 from quantune.costs.module import Work
@@ -18,7 +19,8 @@ from quantune.targets.cost_model import PRECISIONS
 MOST_SHAPES = 8  # compiled together
 MOST_WEIGHTS = 4_000_000
 HUGE_WEIGHTS = 32_000_000
-"""A layer beyond this (VGG16's first fully connected one) takes gigabytes to measure; it is modelled."""
+"""A layer beyond this (VGG16's first fully connected one) would take gigabytes to measure; see `measured_part`."""
+TILE = 16  # filters that kernels do side by side
 
 BOUNDARIES = tuple(
     Shape(kind, size, channels, channels)
@@ -32,7 +34,7 @@ def works_of(shapes: Iterable[Shape], precisions: Sequence[str] = PRECISIONS) ->
     """Everything to be measured for these shapes, each once: boundaries, then the heaviest shapes first."""
     found = []
     for shape in sorted(dict.fromkeys(shapes), key=lambda s: (s.kind in KINDS, -s.macs)):
-        if shape.weights <= HUGE_WEIGHTS:
+        if measured_part(shape).weights <= HUGE_WEIGHTS:
             names = precisions if shape.weights else ("a8", "f32") if shape.kind in KINDS else ("a8",)
             found += [Work(shape, name) for name in names]
     return found
@@ -42,6 +44,16 @@ def shapes_of(graph: Graph) -> list[Shape]:
     """The distinct shapes of a network that can be measured."""
     found = (shape_of(graph, layer) for layer in graph)
     return list(dict.fromkeys(shape for shape in found if shape is not None))
+
+
+def measured_part(shape: Shape) -> Shape:
+    """What is timed for a shape: itself, or of a huge fully connected layer as many filters as are not huge.
+
+    Such a layer waits for its weights, each used once: its time grows as its filters do.
+    """
+    if shape.kind != "linear" or shape.weights <= HUGE_WEIGHTS:
+        return shape
+    return replace(shape, filters=max(TILE, HUGE_WEIGHTS // shape.channels // TILE * TILE))
 
 
 def missing(works: Iterable[Work], store: Store) -> list[Work]:
@@ -83,13 +95,18 @@ def calibrate(
 
 def _measured(batch: Sequence[Work], target: Target, kernels: bool) -> dict[Work, Cost]:
     """Without the works that do not compile: code generation gives up on some shapes."""
+    parts = [Work(measured_part(work.shape), work.precision) for work in batch]
     try:
-        return measure(batch, target, kernels)
+        found = measure(parts, target, kernels)
     except QuantuneError:
         if len(batch) == 1:
             return {}
         middle = len(batch) // 2
         return _measured(batch[:middle], target, kernels) | _measured(batch[middle:], target, kernels)
+    return {
+        work: found[part].times(work.shape.filters / part.shape.filters)
+        for work, part in zip(batch, parts, strict=True)
+    }
 
 
 def _batches(works: Sequence[Work]) -> Iterator[list[Work]]:

@@ -27,7 +27,7 @@ def detect(machine: cpu.Cpu) -> Target:
             # `vpdpbusd` makes plain int8 as fast as it gets. Without it,
             # products of narrower weights are summed in 16-bit lanes for longer before they must be widened.
             # AMX waits for the weights of fully connected layers, which it stores in the bits they have.
-            weight_bits_menu=(8, 6, 4) if amx else (8, 7, 6, 5, 4) if has("avx2") and not vnni else (8,),
+            weight_bits_menu=(8, 7, 6, 5, 4) if amx or (has("avx2") and not vnni) else (8,),
             description=f"this machine: {machine.name}",
             avx2=has("avx2") and has("fma"),
             avx512=avx512,
