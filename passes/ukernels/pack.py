@@ -184,7 +184,8 @@ def pack_conv(
         "weight_offset": weight_offset,
     }
     if lines is not None:
-        header |= pack_amx.fields(lines, parts, panel, tiles)
+        image = geometry.height * geometry.width * geometry.channels
+        header |= pack_amx.fields(lines, parts, panel * tiles, tiles, image)
         header["bounded"] = int(pack_amx.bounded(unbiased, epilogue, residual_f32))
     else:
         header |= _fields(geometry.rows, tiles, panel, parts.depth * TILE // 2 if bits == 4 else 0)

@@ -17,9 +17,9 @@ CHUNK = 64  # operands that one instruction takes
 GATHER_BYTES = 40 * 1024  # of stack for the operands of a product, as in amx/qconv.c
 LOAD_ROWS = 11  # what a product takes beside its rows of pixels, as so many rows more
 COPY_COST = 7.0  # copying the operands of one tile, in products with one tile of weights
-LARGE_PANEL = 1 << 20  # bytes of weights that do not stay in L2 beside the operands
+FAR_WEIGHTS = 1 << 19  # bytes of weights that are fetched between passes over an image which has fewer
 STRIPS = 4  # of pixels that a product takes at most
-DEEP, FEW_TILES = 36, 16  # chunks of a product, tiles of an image where so many are faster than two by two
+DEEP, FEW_TILES = 36, 8  # chunks of a product, tiles of a workgroup where so many are faster than two by two
 
 
 @dataclass(frozen=True)
@@ -71,12 +71,12 @@ def lines(geometry: Geometry, parts: Segments, image: Image, column_tiles: int) 
     return min(ways, key=lambda way: way.cost(column_tiles))
 
 
-def blocks(row_tiles: int, column_tiles: int, large: bool) -> tuple[int, int]:
+def blocks(row_tiles: int, column_tiles: int, far: bool) -> tuple[int, int]:
     """(tiles of rows, tiles of columns) of a workgroup, even so that they pair up.
 
-    large: the weights do not stay in L2, so that every block of rows would read them from farther away.
+    far: every block of rows would read the weights from beyond L2.
     """
-    groups = 1 if large or row_tiles <= STRIPS else min(WORKGROUPS, max(1, row_tiles // 2))
+    groups = 1 if far or row_tiles <= STRIPS else min(WORKGROUPS, max(1, row_tiles // 2))
     rows = _even(row_tiles, groups)
     return rows, _even(column_tiles, min(across(row_tiles, rows), max(1, column_tiles // 2)))
 
@@ -97,11 +97,14 @@ def bounded(packed: NDArray[np.int8], epilogue: Epilogue, residual_f32: bool) ->
     return reach + 255 * abs(float(epilogue.residual_multiplier or 0)) < 1 << 30
 
 
-def fields(found: Lines, parts: Segments, panel_bytes: int, column_tiles: int) -> dict[str, int]:
-    """The fields that only AMX reads, and those it reads in its own way."""
+def fields(found: Lines, parts: Segments, weights: int, column_tiles: int, image: int) -> dict[str, int]:
+    """The fields that only AMX reads, and those it reads in its own way.
+
+    weights, image: bytes of all panels, and of what they are multiplied with.
+    """
     row_tiles = found.count * found.tiles
-    large = panel_bytes * column_tiles > LARGE_PANEL
-    rows, columns = blocks(row_tiles, column_tiles, large)
+    far = weights > max(FAR_WEIGHTS, image)
+    rows, columns = blocks(row_tiles, column_tiles, far)
     return {
         "copied": int(found.copied),
         "chunk": parts.chunk,
@@ -109,9 +112,9 @@ def fields(found: Lines, parts: Segments, panel_bytes: int, column_tiles: int) -
         "line_length": found.length,
         "line_tiles": found.tiles,
         "row_tiles": row_tiles,
-        "strips": STRIPS if row_tiles <= FEW_TILES and parts.depth >= DEEP * parts.chunk else 2,
+        "strips": STRIPS if min(rows, row_tiles) <= FEW_TILES and parts.depth >= DEEP * parts.chunk else 2,
         "flat_width": found.flat_width,
         "block_rows": rows,
         "block_tiles": columns,
-        "tiles_inner": int(found.copied or not large),
+        "tiles_inner": int(found.copied or not far),
     }

@@ -18,6 +18,8 @@
 // Bytes between the weights in work and those fetched: less far where a step is nothing but waiting for them.
 #define AHEAD 8192
 #define AHEAD_WAITING 4096
+// Bytes of weights that stay in L1 from one product to the next.
+#define NEAR_WEIGHTS 40960
 
 typedef struct {
   u8 palette, start, reserved[14];
@@ -41,13 +43,22 @@ INLINE void open_tiles(i64 rows, i64 chunk) {
   _tile_loadconfig(&c);
 }
 
+// Weights, `passing` if they come from L2 all the same: then they do not take the operands' place in L1.
+#define LOAD_WEIGHTS(tile, from, passing) \
+  do { \
+    if (passing) \
+      _tile_stream_loadd(tile, from, 64); \
+    else \
+      _tile_loadd(tile, from, 64); \
+  } while (0)
+
 // One chunk, two by two.
-INLINE void step_square(const u8 *const *a, i64 at, i64 stride, const s8 *const *w, const int rows, const int columns) {
-  _tile_loadd(6, w[0], 64);
+INLINE void step_square(const u8 *const *a, i64 at, i64 stride, const s8 *const *w, int passing, const int rows, const int columns) {
+  LOAD_WEIGHTS(6, w[0], passing);
   _tile_loadd(4, a[0] + at, stride);
   _tile_dpbusd(0, 4, 6);
   if (columns > 1) {
-    _tile_loadd(7, w[1], 64);
+    LOAD_WEIGHTS(7, w[1], passing);
     _tile_dpbusd(1, 4, 7);
   }
   if (rows > 1) {
@@ -58,8 +69,8 @@ INLINE void step_square(const u8 *const *a, i64 at, i64 stride, const s8 *const 
 }
 
 // One chunk, three or four strips by one tile of columns.
-INLINE void step_tall(const u8 *const *a, i64 at, i64 stride, const s8 *w, const int rows) {
-  _tile_loadd(6, w, 64);
+INLINE void step_tall(const u8 *const *a, i64 at, i64 stride, const s8 *w, int passing, const int rows) {
+  LOAD_WEIGHTS(6, w, passing);
   _tile_loadd(4, a[0] + at, stride);
   _tile_dpbusd(0, 4, 6);
   _tile_loadd(5, a[1] + at, stride);
@@ -107,6 +118,7 @@ INLINE void multiply(Convolution *c, const s8 *panel, int cold, const int rows, 
   const i64 chunk = p[QCONV_chunk], chunks = p[QCONV_depth] / chunk, stride = s[0].stride;
   const int joined = p[QCONV_copied], packed = p[QCONV_bits] < 8, each = (int)((c->pending.count + chunks - 1) / chunks);
   const i64 bytes = chunk * 2 * p[QCONV_bits], next_panel = p[QCONV_panel_bytes];
+  const int passing = c->passing && !packed;
   const s8 *coming = c->coming;
   const Packing packing = packing_of(p[QCONV_bits]);
   s8 unpacked[BUFFERS][2][1024] __attribute__((aligned(64))), unused[1024] __attribute__((aligned(64)));
@@ -118,9 +130,9 @@ INLINE void multiply(Convolution *c, const s8 *panel, int cold, const int rows, 
     if (packed) w[0] = unpacked[k % BUFFERS][0], w[1] = unpacked[k % BUFFERS][1];
     const i64 at = joined ? k * chunk : c->segments[2 * k];
     if (rows > 2)
-      step_tall(a, at, stride, w[0], rows);
+      step_tall(a, at, stride, w[0], passing, rows);
     else
-      step_square(a, at, stride, w, rows, columns);
+      step_square(a, at, stride, w, passing, rows, columns);
     if (k % STORE_EVERY == STORE_EVERY - 1) _tile_stored(6, unused, 64);
     for (int j = 0; j < columns; j++) {
       const s8 *column = panel + j * next_panel;
