@@ -19,7 +19,7 @@ from quantune.targets.cost_model import PRECISIONS
 MOST_SHAPES = 8  # compiled together
 MOST_WEIGHTS = 4_000_000
 HUGE_WEIGHTS = 32_000_000
-"""A layer beyond this (VGG16's first fully connected one) would take gigabytes to measure; see `measured_part`."""
+"""A layer beyond this (VGG16's first fully connected one) would take gigabytes: see `measured_part`."""
 TILE = 16  # filters that kernels do side by side
 
 BOUNDARIES = tuple(
