@@ -184,8 +184,7 @@ def pack_conv(
         "weight_offset": weight_offset,
     }
     if lines is not None:
-        image = geometry.height * geometry.width * geometry.channels
-        header |= pack_amx.fields(lines, parts, panel * tiles, tiles, image)
+        header |= pack_amx.fields(lines, geometry, parts, panel, tiles)
         header["bounded"] = int(pack_amx.bounded(unbiased, epilogue, residual_f32))
     else:
         header |= _fields(geometry.rows, tiles, panel, parts.depth * TILE // 2 if bits == 4 else 0)
@@ -215,6 +214,7 @@ def _fields(rows: int, tiles: int, panel: int, more: int) -> dict[str, int]:
     unused = (
         "copied",
         "chunk",
+        "passing",
         "tile_rows",
         "line_length",
         "line_tiles",

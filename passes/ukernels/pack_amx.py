@@ -17,7 +17,9 @@ CHUNK = 64  # operands that one instruction takes
 GATHER_BYTES = 40 * 1024  # of stack for the operands of a product, as in amx/qconv.c
 LOAD_ROWS = 11  # what a product takes beside its rows of pixels, as so many rows more
 COPY_COST = 7.0  # copying the operands of one tile, in products with one tile of weights
-FAR_WEIGHTS = 1 << 19  # bytes of weights that are fetched between passes over an image which has fewer
+NEAR_WEIGHTS = 40 << 10  # bytes of weights that stay in L1 from one strip of pixels to the next
+MOST_POINTWISE = 256 << 10  # bytes of weights of a 1x1 window that gains when they bypass L1
+BEYOND_L2 = 1 << 19  # bytes of weights that are fetched between passes over an image with fewer
 STRIPS = 4  # of pixels that a product takes at most
 DEEP, FEW_TILES = 36, 8  # chunks of a product, tiles of a workgroup where so many are faster than two by two
 
@@ -97,14 +99,18 @@ def bounded(packed: NDArray[np.int8], epilogue: Epilogue, residual_f32: bool) ->
     return reach + 255 * abs(float(epilogue.residual_multiplier or 0)) < 1 << 30
 
 
-def fields(found: Lines, parts: Segments, weights: int, column_tiles: int, image: int) -> dict[str, int]:
-    """The fields that only AMX reads, and those it reads in its own way.
-
-    weights, image: bytes of all panels, and of what they are multiplied with.
-    """
+def fields(
+    found: Lines, geometry: Geometry, parts: Segments, panel_bytes: int, column_tiles: int
+) -> dict[str, int]:
+    """The fields that only AMX reads, and those it reads in its own way."""
     row_tiles = found.count * found.tiles
-    far = weights > max(FAR_WEIGHTS, image)
+    image = geometry.height * geometry.width * geometry.channels
+    far = panel_bytes * column_tiles > max(BEYOND_L2, image)
     rows, columns = blocks(row_tiles, column_tiles, far)
+    few = min(rows, row_tiles) <= FEW_TILES and parts.depth >= DEEP * parts.chunk
+    inner = found.copied or not far
+    reread = geometry.kernel != (1, 1) or panel_bytes * column_tiles <= MOST_POINTWISE
+    kept = min(columns, column_tiles) if inner else 1 if few else 2
     return {
         "copied": int(found.copied),
         "chunk": parts.chunk,
@@ -112,9 +118,10 @@ def fields(found: Lines, parts: Segments, weights: int, column_tiles: int, image
         "line_length": found.length,
         "line_tiles": found.tiles,
         "row_tiles": row_tiles,
-        "strips": STRIPS if min(rows, row_tiles) <= FEW_TILES and parts.depth >= DEEP * parts.chunk else 2,
+        "strips": STRIPS if few else 2,
         "flat_width": found.flat_width,
         "block_rows": rows,
         "block_tiles": columns,
-        "tiles_inner": int(found.copied or not far),
+        "tiles_inner": int(inner),
+        "passing": int(kept * panel_bytes > NEAR_WEIGHTS and reread),
     }

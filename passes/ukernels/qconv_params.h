@@ -32,6 +32,7 @@
   FIELD(line_tiles)          /* line_length / tile_rows, rounded up */                                                                     \
   FIELD(row_tiles)           /* of all lines */                                                                                            \
   FIELD(strips)              /* tiles of pixels that are done at once: 2 with two tiles of columns, 4 with one */                          \
+  FIELD(passing)             /* AMX: weights do not stay in L1 until the next tiles of pixels, and leave the operands their place there */ \
   FIELD(flat_width)          /* pixels from one image row to the next in a line */                                                         \
   FIELD(bounded)             /* 1: results are u8, and before they are clamped none leaves the range of i32 */                             \
   RESULT_FIELDS(FIELD)                                                                                                                     \

@@ -170,7 +170,7 @@ def test_weights_of_five_to_seven_bits(machine: Machine, monkeypatch: pytest.Mon
 def test_amx_with_weights_beyond_l2(bits: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two columns are kept while all strips of pixels pass by."""
     machine = next(m for m in MACHINES if m.isa == "amx")
-    monkeypatch.setattr(pack_amx, "FAR_WEIGHTS", 0)
+    monkeypatch.setattr(pack_amx, "BEYOND_L2", 0)
     few = [replace(shape, filters=shape.filters + 100) for shape in DEPTHS if shape.groups == 1]
     cases = [replace(shape, weight_bits=bits) for shape in (*DEPTHS, *few)]
     blobs = [prepare(case, machine)[0].inputs[-1] for case in cases]

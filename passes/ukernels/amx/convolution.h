@@ -44,7 +44,6 @@ typedef struct {
   Pending pending;
   const s8 *coming, *coming_end;  // weights to be fetched for later products, and how many bytes in each step of this one
   i64 coming_step;
-  int passing;  // weights do not stay in L1 from one strip of pixels to the next
 } Convolution;
 
 INLINE void gather(const Convolution *c, Strip *s, i64 start, i64 group, u8 *to) {

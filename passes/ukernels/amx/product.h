@@ -18,8 +18,6 @@
 // Bytes between the weights in work and those fetched: less far where a step is nothing but waiting for them.
 #define AHEAD 8192
 #define AHEAD_WAITING 4096
-// Bytes of weights that stay in L1 from one product to the next.
-#define NEAR_WEIGHTS 40960
 
 typedef struct {
   u8 palette, start, reserved[14];
@@ -118,7 +116,7 @@ INLINE void multiply(Convolution *c, const s8 *panel, int cold, const int rows, 
   const i64 chunk = p[QCONV_chunk], chunks = p[QCONV_depth] / chunk, stride = s[0].stride;
   const int joined = p[QCONV_copied], packed = p[QCONV_bits] < 8, each = (int)((c->pending.count + chunks - 1) / chunks);
   const i64 bytes = chunk * 2 * p[QCONV_bits], next_panel = p[QCONV_panel_bytes];
-  const int passing = c->passing && !packed;
+  const int passing = p[QCONV_passing] && !packed;
   const s8 *coming = c->coming;
   const Packing packing = packing_of(p[QCONV_bits]);
   s8 unpacked[BUFFERS][2][1024] __attribute__((aligned(64))), unused[1024] __attribute__((aligned(64)));

@@ -22,7 +22,6 @@ INLINE void do_workgroup(Convolution *c, i64 first, i64 last, i64 begin, i64 end
   // Three or four strips by one column read more operands, but weights, which come from farther away, half as often: see pack_amx.py.
   const i64 strips = last - first > 2 ? c->params[QCONV_strips] : 2, most = strips > 2 ? 1 : 2;
   const i64 at_once = c->params[QCONV_tiles_inner] ? end - begin : most;
-  c->passing = at_once * c->params[QCONV_panel_bytes] > NEAR_WEIGHTS;
   const i64 passes = (last - first + strips - 1) / strips;
   for (i64 from = begin; from < end; from += at_once) {
     const i64 to = smaller(from + at_once, end);
