@@ -104,13 +104,13 @@ def fields(
 ) -> dict[str, int]:
     """The fields that only AMX reads, and those it reads in its own way."""
     row_tiles = found.count * found.tiles
-    image = geometry.height * geometry.width * geometry.channels
-    far = panel_bytes * column_tiles > max(BEYOND_L2, image)
+    image, weights = geometry.height * geometry.width * geometry.channels, panel_bytes * column_tiles
+    far = weights > max(BEYOND_L2, image)
     rows, columns = blocks(row_tiles, column_tiles, far)
     few = min(rows, row_tiles) <= FEW_TILES and parts.depth >= DEEP * parts.chunk
     inner = found.copied or not far
-    reread = geometry.kernel != (1, 1) or panel_bytes * column_tiles <= MOST_POINTWISE
     kept = min(columns, column_tiles) if inner else 1 if few else 2
+    passing = kept * panel_bytes > NEAR_WEIGHTS
     return {
         "copied": int(found.copied),
         "chunk": parts.chunk,
@@ -123,5 +123,5 @@ def fields(
         "block_rows": rows,
         "block_tiles": columns,
         "tiles_inner": int(inner),
-        "passing": int(kept * panel_bytes > NEAR_WEIGHTS and reread),
+        "passing": int(passing and (geometry.kernel != (1, 1) or weights <= MOST_POINTWISE)),
     }

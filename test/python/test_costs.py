@@ -127,11 +127,8 @@ def test_more_work_takes_longer() -> None:
         assert 0 < 2 * found[Work(small, name)].microseconds < found[Work(large, name)].microseconds
 
 
-# The cache
-
-
 def test_of_a_huge_layer_a_part_is_timed(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Twice the filters that can be timed at once take about twice their time, and are twice their bytes."""
+    """Its time and its bytes grow with its filters."""
     monkeypatch.setattr(calibrating, "HUGE_WEIGHTS", 1024 * 1024)
     timed: list[Work] = []
 
@@ -146,6 +143,9 @@ def test_of_a_huge_layer_a_part_is_timed(store: Store, monkeypatch: pytest.Monke
     assert not calibrate(works, get("host"), store)
     assert {work.shape.filters for work in timed} == {1024}
     assert store.costs[whole.key]["w4a8"] == Cost(3000 * 1.024, 3000 * 1024)
+
+
+# The cache
 
 
 def test_a_store_is_read_back() -> None:

@@ -12,6 +12,7 @@ from quantune.costs.shapes import KINDS, Shape, shape_of
 from quantune.costs.store import Cost, Store
 from quantune.errors import QuantuneError
 from quantune.graph.model import Graph
+from quantune.plan.cost import TILE
 from quantune.progress import Progress, Silent
 from quantune.targets import Target
 from quantune.targets.cost_model import PRECISIONS
@@ -20,7 +21,6 @@ MOST_SHAPES = 8  # compiled together
 MOST_WEIGHTS = 4_000_000
 HUGE_WEIGHTS = 32_000_000
 """A layer beyond this (VGG16's first fully connected one) would take gigabytes: see `measured_part`."""
-TILE = 16  # filters that kernels do side by side
 
 BOUNDARIES = tuple(
     Shape(kind, size, channels, channels)
