@@ -8,10 +8,9 @@ so an interrupted run goes on where it stopped.
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +30,7 @@ from quantune.job.data import pictures_for
 from quantune.job.folder import JobOptions, start_job
 from quantune.job.metrics import METHODS
 from quantune.plan.schema import Plan, decisions
-from quantune.plan.settings import DEFAULT, Settings
+from quantune.plan.settings import Settings
 from quantune.progress import Progress
 
 RUNS = Path("build/ablation")
@@ -42,39 +41,38 @@ IMAGES, CALIBRATION = 2000, 128
 Record = dict[str, Any]
 
 
+PLAIN = Settings(bias_correction=False)
+"""The defaults without the one that mends."""
+
+
 @dataclass(frozen=True)
 class Row:
     """One setting; `against`: the row that it differs from in this one method. bits: of the weights."""
 
     name: str
-    settings: Settings = DEFAULT
-    against: str = "default"
+    settings: Settings = PLAIN
+    against: str = "plain"
     bits: tuple[int, ...] = (8, 4)
     clipped: bool = True
 
 
-TENSOR = Settings(granularity="tensor")
+TENSOR = replace(PLAIN, granularity="tensor")
 ROWS = (
-    Row("default", against="weights not clipped"),
-    Row("observer min-max", Settings(observer="min-max")),
-    Row("observer percentile", Settings(observer="percentile")),
-    Row("observer entropy", Settings(observer="entropy")),
+    Row("plain", against="weights not clipped"),
+    Row("observer min-max", replace(PLAIN, observer="min-max")),
+    Row("observer percentile", replace(PLAIN, observer="percentile")),
+    Row("observer entropy", replace(PLAIN, observer="entropy")),
     Row("weights not clipped", bits=(4,), clipped=False),
-    Row("symmetric", Settings(scheme="symmetric")),
-    Row("symmetric-unsigned", Settings(scheme="symmetric-unsigned"), "symmetric"),
-    Row("power-of-two", Settings(scheme="power-of-two"), "symmetric"),
-    Row("bias correction", Settings(bias_correction=True)),
-    Row("learned rounding", Settings(rounding="learned"), bits=(4,)),
-    Row(
-        "learned rounding, bias correction",
-        Settings(rounding="learned", bias_correction=True),
-        "learned rounding",
-        (4,),
-    ),
-    Row("equalized", Settings(equalize=True)),
+    Row("symmetric", replace(PLAIN, scheme="symmetric")),
+    Row("symmetric-unsigned", replace(PLAIN, scheme="symmetric-unsigned"), "symmetric"),
+    Row("power-of-two", replace(PLAIN, scheme="power-of-two"), "symmetric"),
+    Row("bias correction", Settings()),
+    Row("learned rounding", replace(PLAIN, rounding="learned"), bits=(4,)),
+    Row("learned rounding, bias correction", Settings(rounding="learned"), "learned rounding", (4,)),
+    Row("equalized", replace(PLAIN, equalize=True)),
     Row("tensor", TENSOR),
-    Row("tensor, equalized", dataclasses.replace(TENSOR, equalize=True), "tensor"),
-    Row("tensor, bias correction", dataclasses.replace(TENSOR, bias_correction=True), "tensor"),
+    Row("tensor, equalized", replace(TENSOR, equalize=True), "tensor"),
+    Row("tensor, bias correction", replace(TENSOR, bias_correction=True), "tensor"),
 )
 
 
@@ -118,8 +116,8 @@ def _unclipped(plan: Plan, graph: Graph) -> Plan:
             continue
         largest = np.abs(weight).max(axis=tuple(range(weight.ndim - 1))).astype(np.float64)
         scales = np.where(largest > 0, largest / ((1 << (bits - 1)) - 1), 1.0)
-        layers[layer.name] = dataclasses.replace(layers[layer.name], weight_scales=tuple(scales.tolist()))
-    return dataclasses.replace(plan, layers=layers)
+        layers[layer.name] = replace(layers[layer.name], weight_scales=tuple(scales.tolist()))
+    return replace(plan, layers=layers)
 
 
 def _record(job: Job, name: str, bits: int, plan: Plan | None, test: Dataset, against: str | None) -> Record:

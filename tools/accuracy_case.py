@@ -28,7 +28,7 @@ from quantune.job import Job
 from quantune.job.cache import file_digest
 from quantune.job.folder import JobOptions, start_job
 from quantune.peers.export import export_onnx
-from quantune.plan.schema import Plan
+from quantune.plan.schema import Plan, decisions
 from quantune.plan.strategies import Request
 from quantune.plan.strategies.allocation import MENU, average_bits, counts
 from quantune.progress import Progress
@@ -36,7 +36,7 @@ from quantune.sources import digest, inside
 
 RUNS = Path("build/accuracy")
 TOOLS = ("iree-base-compiler", "iree-base-runtime", "torch-mlir")
-COMPILER = ("passes", "ir", "graph", "numerics", "ingress")
+COMPILER = ("passes", "ir", "graph", "numerics", "ingress", "repair")
 Record = dict[str, Any]
 
 
@@ -148,16 +148,11 @@ class Case:
 
     def compiled_key(self, plan: Plan | None) -> str:
         """Of all that decides what a compiled plan makes of the test pictures; None for fp32."""
-        decisions: object = "fp32"
+        decided: object = "fp32"
         if plan is not None:
-            decisions = (
-                plan.inputs,
-                [
-                    (name, c.precision, c.output, c.weight_bits, c.weight_scales)
-                    for name, c in plan.layers.items()
-                ],
-            )
-        return self._key("compiled", decisions, self.job.target, compiler_digest())
+            mended = plan.settings.repairs
+            decided = decisions(plan), self.job.calibration.fingerprint if mended else None
+        return self._key("compiled", decided, self.job.target, compiler_digest())
 
     def _path(self, method: str) -> Path:
         return self.folder / "records" / f"{method}.json"
@@ -212,7 +207,7 @@ def open_case(
 
 
 def compiler_digest() -> str:
-    """Of what turns a plan into a module: passes, kernels, the integer semantics, and IREE."""
+    """Of what turns a plan into a module: repairs, passes, kernels, the integer semantics, and IREE."""
     return digest(inside(*COMPILER)) + repr([importlib.metadata.version(name) for name in TOOLS])
 
 

@@ -26,6 +26,7 @@ from quantune.plan.boundaries import boundaries, integer_values
 from quantune.plan.schema import Plan
 from quantune.plan.strategies import uniform
 from quantune.reference import execute, execute_float
+from quantune.repair.repairs import Repairs, pinned, repaired
 from quantune.sensitivity.result import Sensitivity
 from quantune.targets import get
 
@@ -170,11 +171,14 @@ def test_variants_are_built_once(first: Job, monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.mark.parametrize("strategy", ["uniform-int8", "v2"])
 def test_shipped_module_equals_the_reference(first: Job, strategy: str) -> None:
-    """With real ranges: concatenations share scales, which no synthetic plan has."""
+    """With real ranges: concatenations share scales, which no synthetic plan has. Biases are corrected."""
     plan = first.plan(strategy, NARROW, max_drop_sqnr_db=6)
     assert all(choice.precision == "integer" for choice in plan.layers.values())
     runner = HostRunner(first.build(f"exact-{strategy}", plan).path)
-    graph = first.model.graph
+    repairs = Repairs.load(first.folder / "cache" / f"exact-{strategy}.repairs.json")
+    assert repairs.layers.keys() == {layer.name for layer in first.model.graph.contractions}
+    graph = repaired(first.model.graph, repairs)
+    plan = pinned(plan, first.model.graph, repairs)
     for sample in first.calibration:
         done = execute(graph, plan, {"input": sample.image})
         np.testing.assert_array_equal(runner.run([sample.image])[0], done[graph.outputs[0]])
@@ -182,7 +186,9 @@ def test_shipped_module_equals_the_reference(first: Job, strategy: str) -> None:
 
 def test_evaluation_compares_with_fp32(first: Job) -> None:
     first.build("fp32", None)
-    first.build("int8", first.plan("uniform-int8"), with_text=True)
+    plan = first.plan("uniform-int8")
+    plain = dataclasses.replace(plan, settings=dataclasses.replace(plan.settings, bias_correction=False))
+    first.build("int8", plain, with_text=True)
     rows = first.evaluate(["int8"], first.calibration)
     assert rows["fp32"]["agreement"] == 1 and rows["int8"]["images"] == IMAGES
     # the sensitivity's quantized run measured this very network on these very images

@@ -30,7 +30,7 @@ from quantune.plan.schema import LayerPlan, Plan
 from quantune.plan.settings import Settings
 from quantune.progress import Silent
 from quantune.reference import execute_float
-from quantune.repair import rounding
+from quantune.repair import bias_correction, rounding
 from quantune.repair.equalization import equalize, pairs
 from quantune.repair.module import repaired_model
 from quantune.repair.repairs import Constants, Repairs, pinned, repaired
@@ -290,6 +290,23 @@ def mean_error(model: Model, plan: Plan, repairs: Repairs) -> float:
     return float(np.abs(np.mean(errors, axis=0)).max() / np.mean(size))
 
 
+def test_errors_that_an_activation_cuts_off_do_not_count() -> None:
+    """One channel; the sum far below 0 has the largest error, and is 0 either way."""
+    exact, noisy = torch.tensor([[-100.0], [1.0], [3.0]]), torch.tensor([[-55.0], [0.5], [3.5]])
+    assert bias_correction.correction(exact, noisy, (0.0, np.inf)).tolist() == [0.0]
+    assert bias_correction.correction(exact, noisy, (-np.inf, np.inf)).tolist() == [-15.0]
+
+
+def test_corrected_sums_deliver_the_mean_they_should() -> None:
+    random = np.random.default_rng(0)
+    exact = torch.tensor(random.standard_normal((50, 4, 3, 3)), dtype=torch.float32)
+    noisy = exact + torch.tensor([0.4, -0.4, 2.0, -2.0]).reshape(1, 4, 1, 1) + 0.1 * exact.flip(0)
+    for low, high in ((0.0, np.inf), (0.0, 1.0), (-np.inf, np.inf)):
+        found = bias_correction.correction(exact, noisy, (low, high)).reshape(1, 4, 1, 1)
+        wanted, got = torch.clamp(exact, low, high), torch.clamp(noisy + found, low, high)
+        torch.testing.assert_close(got.mean((0, 2, 3)), wanted.mean((0, 2, 3)), rtol=0, atol=1e-3)
+
+
 def test_bias_correction_takes_out_the_mean_error(net: Model) -> None:
     plan = int_plan(net, 3)
     repairs = mend(net.graph, plan, Settings(bias_correction=True), dataset(net), Silent())
@@ -313,12 +330,21 @@ def test_float_layers_are_left_alone(net: Model) -> None:
     assert set(repairs.layers) == {layer.name for layer in net.graph.contractions} - {name}
 
 
-def test_what_cannot_run_in_batches_is_an_error() -> None:
-    opaque = Layer("odd", "opaque", ("only",), (1, 5, 5, 4), {"operation": "math.exp"})
-    graph = Graph({"input": (1, 5, 5, 3)}, (conv(), opaque), ("odd",))
-    plan = Plan("m", graph.fingerprint, "s", "t", {}, {n: LayerPlan("float") for n in ("only", "odd")})
-    with pytest.raises(QuantuneError, match=r"layer odd \(math\.exp\) cannot be executed in batches; leave"):
-        mend(graph, plan, Settings(bias_correction=True), random_dataset(2, (3, 5, 5)), Silent())
+def test_what_cannot_run_in_batches_and_what_follows_is_left_alone(net: Model) -> None:
+    class Said(Silent):
+        def note(self, message: str) -> None:
+            notes.append(message)
+
+    notes: list[str] = []
+    first, odd, *after = net.graph.contractions
+    opaque = dataclasses.replace(odd, kind="opaque", attributes={"operation": "math.exp"}, weight=None)
+    layers = tuple(opaque if layer is odd else layer for layer in net.graph)
+    graph = dataclasses.replace(net.graph, layers=layers)
+    assert set(mend(graph, int_plan(net, 4), Settings(), dataset(net), Said()).layers) == {first.name}
+    assert notes == [
+        f"{len(after)} of {len(after) + 1} layers are not mended: "
+        f"layer {odd.name} (math.exp) cannot be executed in batches"
+    ]
 
 
 # All together

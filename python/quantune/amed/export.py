@@ -88,6 +88,8 @@ def trained_plan(network: QuantizedNetwork, base: Plan, graph: Graph, report: di
         inputs={name: stored.get(name, found) for name, found in base.inputs.items()},
         layers=layers,
         report=report,
+        # training has moved weights and biases on the quantized network itself: nothing is left to mend
+        settings=replace(base.settings, bias_correction=False, rounding="nearest"),
     )
 
 

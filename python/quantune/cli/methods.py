@@ -51,7 +51,7 @@ BiasCorrection = Annotated[
     typer.Option(
         "--bias-correction",
         metavar="on|off",
-        help="let biases take over the mean error of every layer (default off)",
+        help="let biases take over the mean error of every layer (default on)",
         show_default=False,
     ),
 ]
@@ -91,7 +91,7 @@ def settings(**given: str | None) -> Settings:
     for name, value in given.items():
         if value is None:
             continue
-        if known[name] == (False, True):
+        if set(known[name]) == {False, True}:
             found[name] = switched_on(value, _option(name))
         else:
             found[name] = one_of(value, known[name], name)

@@ -37,7 +37,7 @@ class Settings:
     granularity: Granularity = "channel"
     scheme: Scheme = "asymmetric"
     equalize: bool = False
-    bias_correction: bool = False
+    bias_correction: bool = True
     rounding: Rounding = "nearest"
 
     def __post_init__(self) -> None:
@@ -56,7 +56,9 @@ def choices() -> dict[str, tuple[Any, ...]]:
     """Setting → all its values, the default first."""
     hints = typing.get_type_hints(Settings)
     return {
-        field.name: (False, True) if hints[field.name] is bool else typing.get_args(hints[field.name])
+        field.name: (field.default, not field.default)
+        if hints[field.name] is bool
+        else typing.get_args(hints[field.name])
         for field in dataclasses.fields(Settings)
     }
 

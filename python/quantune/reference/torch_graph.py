@@ -42,8 +42,8 @@ class TorchGraph(nn.Module):
     def __init__(self, graph: Graph) -> None:
         super().__init__()
         self.graph = graph
-        for layer in graph:
-            _check(layer)
+        if reasons := [reason for layer in graph if (reason := unsupported(layer))]:
+            raise UnsupportedError(reasons[0])
         # parameters may not have dots in their names, and layers do
         self._keys = {layer.name: str(i) for i, layer in enumerate(graph.contractions)}
         self._kernels, self._biases = nn.ParameterDict(), nn.ParameterDict()
@@ -128,12 +128,14 @@ def from_kernel(layer: Layer, kernel: Tensor) -> NDArray[np.float32]:
     return np.ascontiguousarray(array.transpose(_FROM_KERNEL[layer.kind]))
 
 
-def _check(layer: Layer) -> None:
+def unsupported(layer: Layer) -> str | None:
+    """Why a layer cannot be executed here, if so."""
     mixed = layer.output_shape[:1] != (1,) or (layer.kind == "concat" and layer.attributes["axis"] == 0)
     dilated = layer.kind == "avg_pool" and tuple(layer.attributes.get("dilations", (1, 1))) != (1, 1)
     if layer.kind == "opaque" or mixed or dilated:
         operation = layer.attributes.get("operation", layer.kind)
-        raise UnsupportedError(f"layer {layer.name} ({operation}) cannot be executed in batches")
+        return f"layer {layer.name} ({operation}) cannot be executed in batches"
+    return None
 
 
 def _clamped(y: Tensor, low: float, high: float) -> Tensor:

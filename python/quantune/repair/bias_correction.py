@@ -2,18 +2,31 @@
 
 M. Nagel, M. van Baalen, T. Blankevoort, M. Welling, "Data-free quantization through weight equalization and
 bias correction", ICCV 2019, section 4.2, in its empirical form: E[y] - E[ỹ] is measured over images and
-positions, on what the quantized layers before really deliver.
+positions, on what the quantized layers before really deliver. There y are the sums before the activation
+function; here they are what it lets through, as errors far below 0 would otherwise decide about all others.
 """
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
+STEPS = 8
 
-def mean_error(exact: Tensor, noisy: Tensor) -> Tensor:
-    """[F], what the bias lacks: mean of exact - noisy, sums before the activation function.
 
-    [N, F, H, W] or [N, F] each. Taken in f64.
+def correction(exact: Tensor, noisy: Tensor, clamp: tuple[float, float]) -> Tensor:
+    """[F], what the bias lacks for equal means of exact and noisy sums, both clamped.
+
+    [N, F, H, W] or [N, F] each. The clamp bends the mean, hence Newton's steps: the error over how many sums
+    it lets through, exact or noisy. Taken in f64. Without a clamp the first step is the mean error.
     """
+    low, high = clamp
     axes = [axis for axis in range(exact.dim()) if axis != 1]
-    return (exact - noisy).double().mean(axes).float()
+    wanted, inside = torch.clamp(exact, low, high), (exact > low) & (exact < high)
+    shape = [1, -1, *[1] * (exact.dim() - 2)]
+    found = torch.zeros(exact.shape[1], dtype=torch.float64)
+    for _ in range(STEPS if clamp != (-torch.inf, torch.inf) else 1):
+        moved = noisy + found.float().reshape(shape)
+        through = (inside | ((moved > low) & (moved < high))).sum(axes).clamp(min=1)
+        found += (wanted - torch.clamp(moved, low, high)).double().sum(axes) / through
+    return found.float()

@@ -15,14 +15,14 @@ import torch
 from torch import Tensor
 
 from quantune.data.dataset import Dataset
-from quantune.errors import QuantuneError, UnsupportedError
+from quantune.errors import QuantuneError
 from quantune.graph.model import Graph, Layer
 from quantune.numerics import layer_weights
 from quantune.plan.boundaries import integer_values, is_integer
 from quantune.plan.schema import Plan, Quantization
 from quantune.plan.settings import Settings
 from quantune.progress import Progress, track
-from quantune.reference.torch_graph import TorchGraph, to_kernel
+from quantune.reference.torch_graph import TorchGraph, to_kernel, unsupported
 from quantune.repair import bias_correction, rounding
 from quantune.repair.repairs import Constants, Repairs
 
@@ -36,17 +36,16 @@ def mend(graph: Graph, plan: Plan, settings: Settings, dataset: Dataset, progres
     """What bias correction and learned rounding, as `settings` say, make of a plan's integer layers.
 
     Runs on at most IMAGES calibration images without their labels. Weights come back on the plan's grid.
+    Layers that cannot run in batches, and what comes after them, stay as they are; a note says so.
 
-    Raises UnsupportedError for a network that cannot run in batches, QuantuneError for an empty data set.
+    Raises QuantuneError for an empty data set.
     """
     if not len(dataset):
         raise QuantuneError(f"the calibration set is empty ({dataset.description}); give at least one image")
-    try:
-        walk = _Walk(graph, plan, settings, dataset)
-    except UnsupportedError as error:
-        raise UnsupportedError(
-            f"bias correction and learned rounding run the network in batches, and {error}; leave them out"
-        ) from None
+    runnable, reason = _runnable(graph)
+    walk = _Walk(runnable, plan, settings, dataset)
+    if left := len(graph.contractions) - len(runnable.contractions):
+        progress.note(f"{left} of {len(graph.contractions)} layers are not mended: {reason}")
     with torch.no_grad():
         for layer in track(walk.graph.layers, "mending layer by layer", len(graph.layers), progress):
             walk.step(layer)
@@ -129,7 +128,7 @@ class _Walk:
             self.found[layer.name] = Constants(learned)
             return got
         begun = time.perf_counter()
-        error = bias_correction.mean_error(wanted, got)
+        error = bias_correction.correction(wanted, got, layer.clamp)
         bias = layer.bias + error.numpy()
         self.found[layer.name] = Constants(learned, bias)
         record.bias_change, record.bias_seconds = float(error.abs().max()), time.perf_counter() - begun
@@ -155,6 +154,18 @@ class _Walk:
                 "seconds": round(sum(r.bias_seconds for r in records.values()), 3),
             }
         return found
+
+
+def _runnable(graph: Graph) -> tuple[Graph, str]:
+    """The layers that can run in batches and read only such, and why the first other one cannot."""
+    known, kept, reasons = {*graph.inputs}, list[Layer](), list[str]()
+    for layer in graph:
+        if reason := unsupported(layer):
+            reasons.append(reason)
+        elif known.issuperset(layer.inputs):
+            kept.append(layer)
+            known.add(layer.name)
+    return replace(graph, layers=tuple(kept)), (reasons or [""])[0]
 
 
 def _with_bias(layer: Layer) -> Layer:
