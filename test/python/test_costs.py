@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,8 @@ from quantune.backend import pipeline
 from quantune.backend.compiler import compile_module, kernel_target
 from quantune.backend.device import Loaded
 from quantune.costs import calibrate as calibrating
+from quantune.costs import measure as measuring
+from quantune.costs import shapes
 from quantune.costs.calibrate import BOUNDARIES, calibrate, missing, shapes_of, works_of
 from quantune.costs.find import find_prices
 from quantune.costs.measure import measure
@@ -28,6 +31,7 @@ SHAPES = (
     CONV,
     Shape("depthwise_conv2d", (7, 7), 24, 24, (3, 3)),
     Shape("linear", (1, 1), 40, 10),
+    Shape("linear", (1, 1), 24, 8, residual=True, cold=True),
     Shape("add", (4, 4), 8, 8),
     Shape("max_pool", (7, 7), 8, 8, (3, 3), (2, 2)),
     Shape("avg_pool", (4, 4), 8, 8, (4, 4)),
@@ -64,6 +68,20 @@ def test_shapes_describe_their_layers(network: GetNetwork, name: str) -> None:
                 assert (shape.macs, shape.weights) == (layer.macs, work.weights)
     assert found >= len(graph.contractions)
     assert len(shapes_of(graph)) < found
+
+
+def test_large_layers_of_large_networks_are_cold(
+    network: GetNetwork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    graph = network("resnet18@32").graph
+    assert not any(shape.cold for shape in shapes_of(graph))
+    weights = sum(layer.weight.size for layer in graph.contractions if layer.weight is not None)
+    monkeypatch.setattr(shapes, "COLD_LAYER", 20_000)
+    monkeypatch.setattr(shapes, "COLD_NETWORK", weights)
+    assert not any(shape.cold for shape in shapes_of(graph))
+    monkeypatch.setattr(shapes, "COLD_NETWORK", weights - 1)
+    assert {s for s in shapes_of(graph) if s.cold} == {s for s in shapes_of(graph) if s.weights > 20_000}
+    assert len({s.cold for s in shapes_of(graph)}) == 2
 
 
 def run(written: Written, works: list[Work], target: Target, folder: Path) -> list[np.ndarray]:
@@ -125,6 +143,22 @@ def test_more_work_takes_longer() -> None:
     found = measure([Work(shape, name) for shape in (small, large) for name in ("w8a8", "f32")], get("host"))
     for name in ("w8a8", "f32"):
         assert 0 < 2 * found[Work(small, name)].microseconds < found[Work(large, name)].microseconds
+
+
+def test_cold_layers_are_timed_after_everything_else_was_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(measuring, "MOST_CACHE", 1 << 16)
+    read: list[int] = []
+    real = measuring._call
+
+    def call(loaded: Loaded, function: object, before: list[np.ndarray]) -> object:
+        read.append(sum(array.size for array in before))
+        return real(loaded, function, before)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(measuring, "_call", call)
+    warm = Shape("linear", (1, 1), 64, 16)
+    found = measure([Work(warm, "w8a8"), Work(replace(warm, cold=True), "f32")], get("host"))
+    assert sorted(read) == [0, 0, (1 << 16) // measuring.LINE]
+    assert all(cost.microseconds > 0 for cost in found.values())
 
 
 def test_of_a_huge_layer_a_part_is_timed(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

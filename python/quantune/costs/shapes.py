@@ -11,6 +11,10 @@ Pair = tuple[int, int]
 KINDS = ("conv2d", "depthwise_conv2d", "linear", "add", "max_pool", "avg_pool")
 BOUNDARIES = ("quantize", "dequantize")
 """Kinds that are no layer: a pass that turns f32 into stored values, or back."""
+COLD_NETWORK = 64_000_000
+"""Weights; of a larger network no cache keeps any until the next picture."""
+COLD_LAYER = 1_000_000
+"""Weights; whether fewer are cached takes microseconds at most."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +26,7 @@ class Shape:
             linear.
         channels, filters: of the input and of the output.
         residual: a second input is added before the clamp.
+        cold: its weights come from memory.
     """
 
     kind: str
@@ -32,15 +37,17 @@ class Shape:
     strides: Pair = (1, 1)
     dilations: Pair = (1, 1)
     residual: bool = False
+    cold: bool = False
 
     @property
     def key(self) -> str:
-        """As it stands in the cache: `conv2d 58x58x64 3x3 64`, then strides, dilations, a residual."""
+        """As it stands in the cache: `conv2d 58x58x64 3x3 64`, then strides, dilations, a residual, cold."""
         words = [self.kind, f"{self.size[0]}x{self.size[1]}x{self.channels}"]
         words += [_pair(self.kernel), str(self.filters)]
         words += [f"stride{_pair(self.strides)}"] if self.strides != (1, 1) else []
         words += [f"dilation{_pair(self.dilations)}"] if self.dilations != (1, 1) else []
-        return " ".join([*words, *(["residual"] if self.residual else [])])
+        words += ["residual"] if self.residual else []
+        return " ".join([*words, *(["cold"] if self.cold else [])])
 
     @property
     def out(self) -> Pair:
@@ -87,7 +94,14 @@ def shape_of(graph: Graph, layer: Layer) -> Shape | None:
         return None
     source = graph.shape(layer.inputs[0])
     if layer.kind == "linear":
-        return Shape("linear", (1, 1), source[-1], layer.output_shape[-1], residual=layer.residual)
+        return Shape(
+            "linear",
+            (1, 1),
+            source[-1],
+            layer.output_shape[-1],
+            residual=layer.residual,
+            cold=_is_cold(graph, layer),
+        )
     if len(source) != 4 or len(layer.output_shape) not in (2, 4):
         return None
     if layer.kind == "add":
@@ -117,7 +131,16 @@ def shape_of(graph: Graph, layer: Layer) -> Shape | None:
         (down, right),
         (far, wide),
         layer.residual,
+        _is_cold(graph, layer),
     )
+
+
+def _is_cold(graph: Graph, layer: Layer) -> bool:
+    return _weights(layer) > COLD_LAYER and sum(map(_weights, graph)) > COLD_NETWORK
+
+
+def _weights(layer: Layer) -> int:
+    return 0 if layer.weight is None else layer.weight.size
 
 
 def _pair(sides: Pair) -> str:
@@ -128,15 +151,15 @@ def parse_key(key: str) -> Shape:
     """The shape that has this key; raises ValueError for any other text."""
     found = re.fullmatch(
         r"(\w+) (\d+)x(\d+)x(\d+) (\d+)x(\d+) (\d+)"
-        r"(?: stride(\d+)x(\d+))?(?: dilation(\d+)x(\d+))?( residual)?",
+        r"(?: stride(\d+)x(\d+))?(?: dilation(\d+)x(\d+))?( residual)?( cold)?",
         key,
     )
     if found is None:
         raise ValueError(f"not the key of a shape: {key!r}")
-    kind, residual = found[1], found[12] is not None
+    kind, residual, cold = found[1], found[12] is not None, found[13] is not None
     height, width, channels, rows, columns, filters, down, right, far, wide = (
         int(found[i] or 1) for i in range(2, 12)
     )
     return Shape(
-        kind, (height, width), channels, filters, (rows, columns), (down, right), (far, wide), residual
+        kind, (height, width), channels, filters, (rows, columns), (down, right), (far, wide), residual, cold
     )
