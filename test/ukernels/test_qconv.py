@@ -15,6 +15,7 @@ from quantune.numerics.epilogue import Epilogue
 from quantune.passes.ukernels import pack_amx, panels
 from quantune.passes.ukernels.params import fields
 from quantune.plan.schema import Quantization
+from surroundings import Surroundings
 
 POINTWISE, SQUARE = (1, 1), (3, 3)
 STORED = Quantization(8, 1.0, 0)
@@ -52,6 +53,17 @@ def test_every_number_of_rows(machine: Machine) -> None:
     counts = (*range(1, 26), 47, 48, 49, 191, 192, 193, 385, 600)
     shapes = [*((n, 1) for n in counts), *((1, n) for n in counts), (7, 11), (29, 13), (14, 14)]
     check(machine, [Convolution(out=out, channels=c, seed=sum(out)) for out in shapes for c in (3, 4)])
+
+
+@each_machine
+def test_runs_that_end_within_four_bytes(machine: Machine) -> None:
+    """What is read beside them lies in the image, whatever it is, and counts nothing."""
+    base = Convolution((5, 18), filters=20)
+    around = Surroundings((1, 2, 1, 2))
+    windows = ((2, 2), (3, 3), (4, 2), (2, 5))
+    cases = [replace(base, channels=c, kernel=w, seed=c) for c in (1, 2, 3, 5, 7, 9) for w in windows]
+    cases += [replace(case, dilations=(2, 1), around_input=around) for case in cases]
+    check(machine, [*cases, *(replace(case, strides=(2, 3), out=(1, 1)) for case in cases)])
 
 
 @each_machine
