@@ -111,8 +111,12 @@ class _Found:
         return accuracy_results.write(records, asked.calibration, asked.output, mixed, photos)
 
     def rows(self, name: str) -> list[Record]:
-        """Of one part: the new ones, and those kept that none of them replaces, network by network."""
+        """Of one part: the new ones, and those kept that none of them replaces, network by network. Photos are
+        always measured as a whole.
+        """
         found: list[Record] = getattr(self, name)
+        if name == "photos" and found:
+            return found
         new = {tuple(row[key] for key in ROW[name]) for row in found}
         old = [r for r in self.kept.get(name, []) if tuple(r[key] for key in ROW[name]) not in new]
         places = {model: place for place, model in enumerate(MODELS)}
