@@ -97,8 +97,6 @@ def segments(geometry: Geometry, chunk: int | None = None, step: int = STEP) -> 
 
     chunk: the greatest length, a multiple of the step, when all segments must be equally long; else as long
     as can be. What is left of a run is read together with the bytes before it, so that nothing behind it is.
-    A run of one chunk is read together with up to a step of the image beside it, which weights of 0 meet:
-    behind it, where there is a row below, else before it.
     """
     channels = geometry.channels // geometry.groups
     kernel_h, kernel_w = geometry.kernel
@@ -111,24 +109,31 @@ def segments(geometry: Geometry, chunk: int | None = None, step: int = STEP) -> 
         length = math.ceil(math.ceil(operands / pieces) / step) * step
         order = np.where(np.arange(pieces * length) < operands, np.arange(pieces * length), -1)
         return Segments(tuple(((y, x, 0), run) for y, x in starts), order, run, length, step)
-    beyond = -run % step
-    reaching = beyond > 0 and run + beyond <= (chunk or 0) and geometry.whole_rows and kernel_h > 1
-    cuts = [(0, run + beyond)] if reaching else _cuts(run, chunk, step)
     places, order_parts = [], []
     for number, (y, x) in enumerate(starts):
-        if reaching and y == kernel_h - 1:
-            cuts = [(-beyond, run + beyond)]
         done = 0
-        for start, length in cuts:
+        for start, length in _pieces(geometry, y, run, chunk, step):
             places.append(((y, x, start), length))
             operand = np.arange(start, start + length)
             order_parts.append(np.where((operand >= done) & (operand < run), operand + number * run, -1))
             done = start + length
-    return Segments(tuple(places), np.concatenate(order_parts), 0, cuts[0][1] if chunk else 0, step)
+    return Segments(tuple(places), np.concatenate(order_parts), 0, places[0][1] if chunk else 0, step)
+
+
+def _pieces(geometry: Geometry, y: int, run: int, chunk: int | None, step: int) -> list[tuple[int, int]]:
+    """(start, length) of a run's segments in kernel row y.
+
+    A run of one chunk is read together with up to a step of the image beside it, which weights of 0 meet:
+    behind it where there is a row below, else before it.
+    """
+    beyond = -run % step
+    if not beyond or run + beyond > (chunk or 0) or not geometry.whole_rows or geometry.kernel[0] == 1:
+        return _cuts(run, chunk, step)
+    return [(-beyond if y == geometry.kernel[0] - 1 else 0, run + beyond)]
 
 
 def _cuts(run: int, chunk: int | None, step: int) -> list[tuple[int, int]]:
-    """(start, length) of a run's segments; only the last repeats bytes."""
+    """The same of any run; only the last segment repeats bytes."""
     if chunk is None:
         whole = run // step * step
         return [(0, whole), *([(run - step, step)] if whole < run else [])]
