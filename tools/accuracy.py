@@ -111,8 +111,9 @@ class _Found:
         return accuracy_results.write(records, asked.calibration, asked.output, mixed, photos)
 
     def rows(self, name: str) -> list[Record]:
-        """Of one part: the new ones, and those kept that none of them replaces, network by network. Photos are
-        always measured as a whole.
+        """Of one part: the new ones, and those kept that none of them replaces, network by network.
+
+        Photos are always measured as a whole.
         """
         found: list[Record] = getattr(self, name)
         if name == "photos" and found:
