@@ -35,8 +35,8 @@ PARTS = ("table", "mixed", "photos")
 """Every method's accuracy; mixed plans for speed; EfficientNet-Lite0 on photos."""
 KEPT = {"table": "records", "mixed": "mixed", "photos": "photos"}
 """Part → its rows in accuracy.json, which stay until they are measured again."""
-ROW = {"records": ("model", "method"), "mixed": ("model", "target"), "photos": ("data", "variant")}
-"""What names a row of each."""
+ROW = {"records": ("model", "method"), "mixed": ("model", "target"), "photos": ("data",)}
+"""What tells which rows new ones of each replace: of photos, all that were measured on the same."""
 
 
 def measured(case: Case, wanted: Sequence[Method], number: str) -> tuple[list[Record], int]:
@@ -111,13 +111,8 @@ class _Found:
         return accuracy_results.write(records, asked.calibration, asked.output, mixed, photos)
 
     def rows(self, name: str) -> list[Record]:
-        """Of one part: the new ones, and those kept that none of them replaces, network by network.
-
-        Photos are always measured as a whole.
-        """
+        """Of one part: the new ones, and those kept that none of them replaces, network by network."""
         found: list[Record] = getattr(self, name)
-        if name == "photos" and found:
-            return found
         new = {tuple(row[key] for key in ROW[name]) for row in found}
         old = [r for r in self.kept.get(name, []) if tuple(r[key] for key in ROW[name]) not in new]
         places = {model: place for place, model in enumerate(MODELS)}

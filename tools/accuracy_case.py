@@ -27,6 +27,7 @@ from quantune.ingress.torch_module import load_torch
 from quantune.job import Job
 from quantune.job.cache import file_digest
 from quantune.job.folder import JobOptions, start_job
+from quantune.job.repairs import data_of
 from quantune.peers.export import export_onnx
 from quantune.plan.schema import Plan, decisions
 from quantune.plan.strategies import Request
@@ -150,8 +151,7 @@ class Case:
         """Of all that decides what a compiled plan makes of the test pictures; None for fp32."""
         decided: object = "fp32"
         if plan is not None:
-            mended = plan.settings.repairs
-            decided = decisions(plan), self.job.calibration.fingerprint if mended else None
+            decided = decisions(plan), data_of(plan, self.job.calibration)
         return self._key("compiled", decided, self.job.target, compiler_digest())
 
     def _path(self, method: str) -> Path:
