@@ -20,7 +20,7 @@ import ablation_results
 from command import finish
 from quantune.backend.runner import HostRunner
 from quantune.cli.output import Output
-from quantune.data.dataset import Dataset
+from quantune.data.dataset import Dataset, Image
 from quantune.errors import QuantuneError
 from quantune.files import read_json, write_json
 from quantune.graph.model import Graph
@@ -38,6 +38,7 @@ DATA = "fashion-mnist"
 MODELS = ("resnet18", "mobilenet_v2", "squeezenet", "vgg16")
 STRATEGIES = {8: "uniform-int8", 4: "uniform-w4"}
 IMAGES, CALIBRATION = 2000, 128
+SPOILED, TOO_BRIGHT = 64, 10
 Record = dict[str, Any]
 
 
@@ -47,21 +48,30 @@ PLAIN = Settings(bias_correction=False)
 
 @dataclass(frozen=True)
 class Row:
-    """One setting; `against`: the row that it differs from in this one method. bits: of the weights."""
+    """One setting.
+
+    against: the row that it differs from in this one method. bits: of the weights.
+    clipped: weights below 6 bits as plans clip them. spoiled: see `_spoiled`.
+    """
 
     name: str
     settings: Settings = PLAIN
     against: str = "plain"
     bits: tuple[int, ...] = (8, 4)
     clipped: bool = True
+    spoiled: bool = False
 
 
 TENSOR = replace(PLAIN, granularity="tensor")
 ROWS = (
-    Row("plain", against="weights not clipped"),
+    Row("plain", against="observer min-max"),
     Row("observer min-max", replace(PLAIN, observer="min-max")),
-    Row("observer percentile", replace(PLAIN, observer="percentile")),
-    Row("observer entropy", replace(PLAIN, observer="entropy")),
+    Row("observer percentile", replace(PLAIN, observer="percentile"), "observer min-max"),
+    Row("observer entropy", replace(PLAIN, observer="entropy"), "observer min-max"),
+    *(
+        Row(f"spoiled, {name}", replace(PLAIN, observer=name), "spoiled, min-max", bits=(8,), spoiled=True)
+        for name in ("mse", "min-max", "percentile", "entropy")
+    ),
     Row("weights not clipped", bits=(4,), clipped=False),
     Row("symmetric", replace(PLAIN, scheme="symmetric")),
     Row("symmetric-unsigned", replace(PLAIN, scheme="symmetric-unsigned"), "symmetric"),
@@ -92,7 +102,7 @@ def measure(model: str, weights: Path | None, images: int, progress: Progress) -
         for bits in row.bits:
             print(f"{model}: {row.name}, {bits} bits", file=sys.stderr, flush=True)
             try:
-                job = _job(plain, row.settings)
+                job = _job(plain, row)
                 plan = job.plan(STRATEGIES[bits])
                 plan = plan if row.clipped else _unclipped(plan, job.model.graph)
                 records.append(_record(job, row.name, bits, plan, test, row.against))
@@ -101,10 +111,20 @@ def measure(model: str, weights: Path | None, images: int, progress: Progress) -
     return [record | {"model": model} for record in records]
 
 
-def _job(plain: Job, settings: Settings) -> Job:
-    """Equalized weights have statistics of their own, and so a folder."""
-    folder = plain.folder / "equalized" if settings.equalize else plain.folder
-    return Job(plain.imported, plain.target, folder, plain.calibration, settings, plain.progress)
+def _job(plain: Job, row: Row) -> Job:
+    """What has statistics of its own has a folder: equalized weights, spoiled calibration sets."""
+    own = "equalized" if row.settings.equalize else "spoiled" if row.spoiled else "."
+    calibration = _spoiled(plain.calibration) if row.spoiled else plain.calibration
+    return Job(plain.imported, plain.target, plain.folder / own, calibration, row.settings, plain.progress)
+
+
+def _spoiled(data: Dataset) -> Dataset:
+    """One picture in SPOILED is TOO_BRIGHT times as bright, as a file in other units would be."""
+
+    def read(index: int) -> Image:
+        return data.read(index) * np.float32(1 if index % SPOILED else TOO_BRIGHT)
+
+    return replace(data, read=read, context=f"{data.context} spoiled {SPOILED} {TOO_BRIGHT}")
 
 
 def _unclipped(plan: Plan, graph: Graph) -> Plan:

@@ -159,6 +159,15 @@ def test_divergence_is_that_of_the_definition() -> None:
     assert entropy.divergence(counts, centers, 0, 2.0, 2) == np.inf
 
 
+def test_entropy_takes_no_notice_of_a_background() -> None:
+    """Channels that are constant where nothing is to be seen: each a point mass, a third of all together."""
+    x = SAMPLES["relu"]
+    masses = np.repeat(np.linspace(0.1, 1.7, 25, dtype=np.float32), x.size // 50)
+    lo, hi = OBSERVERS["entropy"](observed(x, masses), 8)
+    assert lo == 0 and hi > 0.7 * x.max()
+    assert loss(x, lo, hi, 8) < 1.5 * loss(x, 0, float(x.max()), 8)
+
+
 def test_dead_and_empty_values() -> None:
     for name, observer in OBSERVERS.items():
         assert observer(observed(np.zeros(10)), 8) == (0.0, 0.0), name

@@ -2,7 +2,7 @@
 
 After S. Migacz, "8-bit inference with TensorRT" (GTC 2017), for affine quantizers: bins are grouped by the
 level that they really round to, zero point included, both ends are searched, and exact zeros, which every
-affine quantizer keeps, are left out.
+affine quantizer keeps, are left out. So are point masses, see `smooth`.
 """
 
 from __future__ import annotations
@@ -18,15 +18,18 @@ Floats = NDArray[np.float64]
 
 KEPT = 0.9
 """The least share of non-zero values inside a range: clipped into one bin, anything looks undisturbed."""
+AROUND = 16
+"""Bins on either side that a bin is compared with: two levels of 8 bits over the whole range."""
 
 
 def range(histogram: Histogram, bits: int) -> tuple[float, float]:
     """Minimises `divergence` over both ends. Raises QuantuneError when nothing was observed."""
     lo, hi = min_max.range(histogram, bits)
-    used = np.flatnonzero(histogram.nonzero_counts)
+    counts = smooth(histogram.nonzero_counts)
+    used = np.flatnonzero(counts)
     if lo == hi or used.size == 0:
         return lo, hi
-    counts = histogram.nonzero_counts[used].astype(np.float64)
+    counts = counts[used]
     # The outermost bins reach beyond the extremes, and still lie inside the unclipped range.
     centers = np.clip(histogram.centers[used], lo, hi)
     # With fewer bins than levels the histogram cannot show what rounding costs.
@@ -39,6 +42,16 @@ def range(histogram: Histogram, bits: int) -> tuple[float, float]:
         return np.round(costs, 9)  # so that the unclipped range wins what is a tie but for rounding
 
     return search(lo, hi, cost, rounds=1)
+
+
+def smooth(counts: NDArray[np.int64]) -> Floats:
+    """Counts [B] cut to the median of the bins around each; 1 at least where there was anything.
+
+    A picture's background gives every channel one value that a share of all elements has. Where it lies
+    within a level costs nothing, but the divergence would charge for it more than for all that is clipped.
+    """
+    around = np.lib.stride_tricks.sliding_window_view(np.pad(counts, AROUND), 2 * AROUND + 1)
+    return np.minimum(counts, np.maximum(np.median(around, axis=1), 1.0))
 
 
 def divergence(counts: Floats, centers: Floats, lo: float, hi: float, bits: int) -> float:
