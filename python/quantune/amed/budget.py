@@ -63,7 +63,7 @@ def costs_of(graph: Graph, prices: Prices, menu: Sequence[int]) -> Costs:
         found = {bits: prices.of(layer.name, f"w{max(bits, NARROWEST)}a8") for bits in {8, *menu}}
         table[layer.name] = {bits: (price.microseconds, price.bytes) for bits, price in found.items()}
     rest = [layer.name for layer in graph if not layer.is_contraction]
-    weights = tuple(layer.weight.size for layer in contractions if layer.weight is not None)
+    weights = tuple(layer.weight_count for layer in contractions)
     float_time = sum(prices.of(layer.name, "f32").microseconds for layer in graph)
     float_size = sum(prices.of(layer.name, "f32").bytes for layer in contractions)
     return Costs(

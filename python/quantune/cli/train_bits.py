@@ -181,8 +181,7 @@ def _print(output: Output, job: Job, trained: Trained, found: dict[str, Any], fo
     report = trained.report
     table = Table("layer", "weights", "start", "trained", title=f"{job.model.name}: weight bits")
     for layer, start, bits in zip(job.model.graph.contractions, trained.start, trained.bits, strict=True):
-        size = 0 if layer.weight is None else layer.weight.size
-        table.add_row(layer.name, f"{size:,}", str(start), str(bits))
+        table.add_row(layer.name, f"{layer.weight_count:,}", str(start), str(bits))
     output.show(
         table,
         f"{report['average_bits']:.2f} bits on average; {report['validation_accuracy']:.1%} of the pictures "

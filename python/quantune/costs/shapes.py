@@ -136,11 +136,7 @@ def shape_of(graph: Graph, layer: Layer) -> Shape | None:
 
 
 def _is_cold(graph: Graph, layer: Layer) -> bool:
-    return _weights(layer) > COLD_LAYER and sum(map(_weights, graph)) > COLD_NETWORK
-
-
-def _weights(layer: Layer) -> int:
-    return 0 if layer.weight is None else layer.weight.size
+    return layer.weight_count > COLD_LAYER and sum(la.weight_count for la in graph) > COLD_NETWORK
 
 
 def _pair(sides: Pair) -> str:

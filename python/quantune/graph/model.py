@@ -83,6 +83,10 @@ class Layer:
         return self.kind in TRANSPARENT
 
     @property
+    def weight_count(self) -> int:
+        return 0 if self.weight is None else self.weight.size
+
+    @property
     def data_inputs(self) -> tuple[str, ...]:
         """The inputs of the anchor operation, without the fused residual."""
         return self.inputs[:-1] if self.residual else self.inputs

@@ -68,7 +68,7 @@ def assemble(
             "fingerprint": graph.fingerprint,
             "trained": job.model.trained,
             "macs": sum(layer.macs for layer in graph),
-            "parameters": sum(layer.weight.size for layer in graph if layer.weight is not None),
+            "parameters": sum(layer.weight_count for layer in graph),
             "input_shape": list(job.model.input_shape),
         },
         "target": {"name": job.target.name, "cpu": job.target.cpu, "description": job.target.description},

@@ -90,9 +90,8 @@ class Work:
 def work_of(graph: Graph, layer: Layer) -> Work:
     """Of one layer of a graph."""
     read = sum(math.prod(graph.shape(value)) for value in layer.inputs)
-    weights = 0 if layer.weight is None else layer.weight.size
     written = math.prod(layer.output_shape)
-    return Work(layer.kind, layer.macs, weights, layer.output_shape[-1], read, written)
+    return Work(layer.kind, layer.macs, layer.weight_count, layer.output_shape[-1], read, written)
 
 
 def modelled(work: Work, precision: str, model: CostModel) -> Price:

@@ -24,7 +24,7 @@ Widths = dict[str, int]
 
 def counts(graph: Graph) -> dict[str, int]:
     """Contraction → how many weights it has."""
-    return {layer.name: layer.weight.size for layer in graph.contractions if layer.weight is not None}
+    return {layer.name: layer.weight_count for layer in graph.contractions}
 
 
 def average_bits(graph: Graph, plan: Plan) -> float:

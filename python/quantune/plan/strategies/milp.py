@@ -150,7 +150,7 @@ def _totals(request: Request, decided: Plan, precision: str, noise: float) -> di
         "noise": noise,
         "latency": predicted_ms(request, decided) * 1e3,
         "size": float(sum(request.prices.of(layer.name, precision).bytes for layer in layers)),
-        "bits": float(bits * sum(layer.weight.size for layer in layers if layer.weight is not None)),
+        "bits": float(bits * sum(layer.weight_count for layer in layers)),
     }
 
 
@@ -186,12 +186,11 @@ def _choices(
 
     def choice(precision: str, noise: float = 0.0) -> Choice:
         price = prices.of(layer.name, precision)
-        weights = 0 if layer.weight is None else layer.weight.size
         costs: dict[Measure, float] = {
             "noise": noise,
             "latency": price.microseconds,
             "size": float(price.bytes),
-            "bits": float(weights * _bits(precision)) if weights else 0.0,
+            "bits": float(layer.weight_count * _bits(precision)),
         }
         return Choice(precision, costs)
 
@@ -230,7 +229,7 @@ def plan_of(exact: Exact, found: Solution) -> Plan:
             layers[name] = dataclasses.replace(choice, precision="float", reason=reason)
         else:
             layers[name] = choice
-    weights = sum(layer.weight.size for layer in request.graph if layer.weight is not None)
+    weights = sum(layer.weight_count for layer in request.graph)
     report = {
         "predicted_sqnr_db": decibels(totals["noise"]),
         "uniform_int8_sqnr_db": decibels(exact.uniform["noise"]),

@@ -99,6 +99,6 @@ def offers_of(request: Request, layer: Layer) -> Offers | None:
         narrowed={f"w{b}a8": max(0.0, nsr[b] - nsr[8]) for b in request.menu},
         added={f"w{b}a8": metrics.added_nsr[b] for b in request.menu},
         storage=0.0 if stored is None else 10 ** (-stored / 10),
-        weights=layer.weight.size,
+        weights=layer.weight_count,
         asked=request.asked,
     )
