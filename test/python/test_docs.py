@@ -12,7 +12,7 @@ import pytest
 import docs
 
 ROOT = Path(__file__).resolve().parents[2]
-DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def test_pass_reference_is_current() -> None:
     assert docs.PAGE.read_text() == docs.render(all_passes()), "run `make docs`"
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_relative_links_lead_somewhere(document: Path) -> None:
     targets = re.findall(r"\]\((?!\w+:|#)([^)#\s]+)", document.read_text())
     missing = [target for target in targets if not (document.parent / target).exists()]
