@@ -7,10 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import accuracy_case
+from accuracy_photos_others import BITS, runners
+from quantune.backend.runner import HostRunner
 from quantune.data import Dataset
 from quantune.ingress.model import Model
 from quantune.job import Job
 from quantune.job.data import pictures_for
+from quantune.job.evaluate import evaluate
 from quantune.job.folder import JobOptions, start_job
 from quantune.plan.budget import Goal, parse_budgets
 from quantune.plan.schema import Plan
@@ -25,8 +28,8 @@ WHOLE = "/0"
 """How the first cut of each of scikit-image's photos is called: it is the whole photo."""
 SIZE = 6.0
 """Average weight bits of the mixed plan by size."""
-TIME = 0.35
-"""Of fp32's predicted time, for the mixed plan by time: about a fifth more than int8 takes."""
+TIMES = (0.35, 0.5)
+"""Of fp32's predicted time, for mixed plans by time: a fifth more than int8 takes, and half of fp32's."""
 Row = dict[str, Any]
 
 
@@ -40,9 +43,12 @@ def plans(job: Job) -> dict[str, Plan]:
             int8, settings=dataclasses.replace(int8.settings, bias_correction=False)
         ),
         "v2": job.plan("v2"),
-        f"integer program, {TIME:g}x of fp32's time": job.plan(
-            "milp", goal=Goal(parse_budgets([f"latency={TIME:g}x"]))
-        ),
+        **{
+            f"integer program, {time:g}x of fp32's time": job.plan(
+                "milp", goal=Goal(parse_budgets([f"latency={time:g}x"]))
+            )
+            for time in TIMES
+        },
         f"v2 at {SIZE:g} bits": sized.plan(request, SIZE),
         "uniform 6 bits": job.plan("uniform-w6"),
     }
@@ -56,7 +62,7 @@ def data_sets(model: Model) -> list[Dataset]:
 
 
 def measure(progress: Progress, folder: Path = FOLDER) -> list[Row]:
-    """A row for each set of photos and variant; modules are cached by the job.
+    """A row for each set of photos and variant, ours first; modules are cached by the job.
 
     Raises QuantuneError when a package or the weights are missing.
     """
@@ -64,17 +70,21 @@ def measure(progress: Progress, folder: Path = FOLDER) -> list[Row]:
     job = start_job(options, folder, progress)
     wanted = plans(job)
     variants = {name: f"photos-{number}" for number, name in enumerate(wanted)}
-    job.build("fp32", None)
+    fp32 = HostRunner(job.build("fp32", None).path)
     for name, plan in wanted.items():
         job.build(variants[name], plan)
+    others = runners(SPEC, job.calibration, fp32.signature, folder / "cache")
     rows = []
     for data in data_sets(job.model):
         found = job.evaluate(list(variants.values()), data)
         for name, plan in wanted.items():
-            kept = ("images", "data", "agreement", "sqnr_db", "top1", "fp32_top1")
-            rows.append(
-                {"variant": name, **{key: found[variants[name]][key] for key in kept}}
-                | {"average_bits": average_bits(job.model.graph, plan)}
-                | {"float_layers": sum(c.precision == "float" for c in plan.layers.values())}
-            )
+            floats = sum(c.precision == "float" for c in plan.layers.values())
+            rows.append(_row(name, found[variants[name]], average_bits(job.model.graph, plan), floats))
+        theirs = evaluate({"fp32": fp32, **others}, data, progress)
+        rows += [_row(name, theirs[name], BITS.get(name, 8.0), None) for name in others]
     return rows
+
+
+def _row(name: str, found: Row, bits: float, float_layers: int | None) -> Row:
+    kept = {key: found[key] for key in ("images", "data", "agreement", "sqnr_db", "top1", "fp32_top1")}
+    return {"variant": name, **kept, "average_bits": bits, "float_layers": float_layers}

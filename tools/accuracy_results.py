@@ -163,7 +163,8 @@ def _photos(rows: Sequence[Record]) -> str:
                     row["variant"],
                     f"{round(row['agreement'] * row['images'])} of {row['images']}",
                 ),
-                *(f"{row['sqnr_db']:.1f} dB", f"{row['average_bits']:.2f}", str(row["float_layers"])),
+                *(f"{row['sqnr_db']:.1f} dB", f"{row['average_bits']:.2f}"),
+                text.NONE if row["float_layers"] is None else str(row["float_layers"]),
             ]
             for row in rows
         ],
