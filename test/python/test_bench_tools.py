@@ -150,3 +150,9 @@ def test_a_model_that_fails_does_not_stop_the_others(
 def test_narrow_weights_are_measured_where_they_pay() -> None:
     words = bench.command("squeezenet", "x86-64-avx2", "1", 20)
     assert words[words.index("--variants") + 1] == "fp32,int8,w7,w6,v2"
+
+
+def test_the_page_says_what_v2_may_lose() -> None:
+    three, default = ({"command": ["bench", *words]} for words in (["--max-drop-sqnr", "3"], []))
+    assert bench_results.permitted([three, three]) == "3"
+    assert bench_results.permitted([default]) == bench_results.permitted([three, default]) == ""

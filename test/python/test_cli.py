@@ -334,6 +334,21 @@ def test_tables_for_people(place: Path, capfd: pytest.CaptureFixture[str]) -> No
         assert "┃" in capfd.readouterr().out
 
 
+def test_bench_refuses_a_drop_that_no_variant_looks_at(
+    place: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for words, said in (
+        (
+            ["zoo:resnet18", "--variants", "fp32,int8", "--max-drop-sqnr", "3"],
+            "leave it out with uniform-int8",
+        ),
+        (["zoo:resnet18", "--max-drop-sqnr", "-1"], "must be 0 dB or more"),
+        ([str(place / "out"), "--max-drop-sqnr", "3"], "an output folder has its own"),
+    ):
+        assert run(["bench", *words]) == 1
+        assert said in capfd.readouterr().err
+
+
 def test_help_names_an_example(capfd: pytest.CaptureFixture[str]) -> None:
     for command in (
         "compile",

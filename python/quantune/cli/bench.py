@@ -38,6 +38,7 @@ class _Asked:
     calibration: str
     target: str
     variants: tuple[str, ...] | None
+    max_drop_sqnr: float | None
     iree: tuple[str, ...]
     peers: tuple[str, ...]
     dispatches: bool
@@ -63,6 +64,7 @@ def command(
         str, typer.Option("--target", metavar="NAME", help="for models; a folder has its own")
     ] = "host",
     variants: options.Variants = None,
+    max_drop_sqnr: options.MaxDrop = None,
     iree: Annotated[
         str,
         typer.Option("--iree", metavar="LIST", help="plain IREE's flags: default,best, one of them, none"),
@@ -95,6 +97,7 @@ def command(
         calibration,
         options.checked_target(target),
         options.parse_variants(variants),
+        max_drop_sqnr,
         options.parse_iree(iree),
         options.parse_peers(peers),
         dispatches,
@@ -120,9 +123,11 @@ def _check(asked: _Asked, subjects: Sequence[str], folders: Sequence[bool]) -> N
         for option, given in (
             ("--calibration", asked.calibration != RANDOM),
             ("--target", asked.target != "host"),
+            ("--max-drop-sqnr", asked.max_drop_sqnr is not None),
         ):
             if given:
                 raise QuantuneError(f"{option} is for models; an output folder has its own: leave it out")
+    _check_drop(asked)
     wanted = {
         load_options(Path(subject)).target if folder else asked.target
         for subject, folder in zip(subjects, folders, strict=True)
@@ -143,6 +148,15 @@ def _check(asked: _Asked, subjects: Sequence[str], folders: Sequence[bool]) -> N
                 f"--peers needs a PyTorch network, which {subject} does not hold: give zoo:NAME, "
                 "file.py:factory or file.pt2, or leave --peers out"
             )
+
+
+def _check_drop(asked: _Asked) -> None:
+    """Raises QuantuneError where no variant is planned that looks at it, or for no number of decibels."""
+    from quantune.plan.strategies import INFORMED
+
+    strategies = [jobs.VARIANTS[variant] for variant in asked.variants or VARIANTS]
+    informed = [strategy for strategy in strategies if strategy in INFORMED]
+    options.only_for_informed((informed or strategies)[-1], asked.max_drop_sqnr, None)
 
 
 def _opened(folder: Path, asked: _Asked, output: Output) -> tuple[Job, JobOptions, Sequence[str]]:
@@ -170,9 +184,10 @@ def _compiled(model: str, asked: _Asked, output: Output) -> tuple[Job, JobOption
     *others, shipped = variants
     with made(folder):
         job = jobs.begin(wanted, folder, output)
-        plan = job.plan(jobs.VARIANTS[shipped])
+        drop = 1.0 if asked.max_drop_sqnr is None else asked.max_drop_sqnr
+        plan = job.plan(jobs.VARIANTS[shipped], max_drop_sqnr_db=drop)
         unfinish(folder)
-        built = jobs.build_variants(job, others, shipped, plan)
+        built = jobs.build_variants(job, others, shipped, plan, drop)
         job.ship(shipped, plan)
         save_job(job, wanted, list(built), shipped)
         found = jobs.assembled(job, plan, built)

@@ -75,10 +75,15 @@ def begin(options: JobOptions, folder: Path, output: Output, all_images: bool = 
     return job
 
 
-def build_variants(job: Job, variants: Sequence[str], shipped: str, plan: Plan) -> dict[str, Built]:
+def build_variants(
+    job: Job, variants: Sequence[str], shipped: str, plan: Plan, max_drop_sqnr_db: float = 1.0
+) -> dict[str, Built]:
     """Compiles fp32, which all are compared with, then `variants` by name, last `shipped` by its plan."""
     others = [name for name in ("fp32", *variants) if name != shipped]
-    plans = {name: None if name == "fp32" else job.plan(VARIANTS[name]) for name in others}
+    plans = {
+        name: None if name == "fp32" else job.plan(VARIANTS[name], max_drop_sqnr_db=max_drop_sqnr_db)
+        for name in others
+    }
     built = {name: job.build(name, decided) for name, decided in plans.items()}
     built[shipped] = job.build(shipped, None if shipped == "fp32" else plan, with_text=True)
     return built
