@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -107,6 +108,19 @@ def test_wild_pixels_compile_and_are_named(place: Path, capsys: pytest.CaptureFi
     assert "of them become 0 (and so it goes with " in warning and "look for outliers" in warning
     runner = HostRunner(wild.build("int8", plan).path)
     assert all(np.isfinite(runner.run([image[None]])[0]).all() for image in images)
+
+
+def test_foreign_pictures_are_named(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    images = noise()
+    usual = job(place, "plain", images)
+    assert "times as large" not in said(usual, usual.plan("uniform-int8"), capsys)
+    images[2] *= 10
+    images[6] *= 5
+    spoiled = job(place, "plain", images)
+    warning = said(spoiled, spoiled.plan("uniform-int8"), capsys)
+    assert re.search(r"2 of 8 calibration images are up to (9|1\d)\.?\d* times as large", warning)
+    assert f"({spoiled.calibration.names[2]} most of all)" in warning
+    assert "times as large" not in said(spoiled, spoiled.plan("fp32"), capsys)
 
 
 def test_activations_of_a_million_stay_float(place: Path, capsys: pytest.CaptureFixture[str]) -> None:

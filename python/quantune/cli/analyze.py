@@ -60,6 +60,7 @@ def command(
     )
     with made(place):
         job = jobs.begin(asked, place, output, all_images=images is not None)
+        jobs.warn_of_foreign(job, output)
         found = job.sensitivity(job.statistics())
     _print(output, job, found)
 

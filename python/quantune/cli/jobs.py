@@ -103,14 +103,28 @@ def warn_of_random(job: Job, data: str, output: Output) -> None:
         )
 
 
+def warn_of_foreign(job: Job, output: Output) -> None:
+    """Calibration pictures that are unlike all others."""
+    from quantune.calibration.foreign import foreign
+
+    if found := foreign(job.statistics()):
+        many = f"{len(found)} of {len(job.calibration)} calibration images"
+        output.warn(
+            f"{many} are up to {found[0].times:.3g} times as large in value as the others "
+            f"({job.calibration.names[found[0].index]} most of all): ranges follow them, and all others get "
+            "few levels; leave them out if they are in other units, or try --observer entropy"
+        )
+
+
 def warn_of_outliers(job: Job, plan: Plan, output: Output) -> None:
-    """Where a plan stores almost nothing but outliers; SQNR, which they rule, does not show it."""
+    """Foreign pictures, and where almost nothing but outliers is stored: SQNR, which they rule, is blind."""
     from quantune.plan.boundaries import integer_values
     from quantune.plan.vanished import vanished
 
     graph = job.model.graph
     if not (stored := integer_values(graph, plan)):
         return
+    warn_of_foreign(job, output)
     found = vanished(graph, job.statistics(), stored)
     if found:
         worst = found[0]
