@@ -35,7 +35,7 @@ from quantune.progress import Progress
 
 RUNS = Path("build/ablation")
 DATA = "fashion-mnist"
-MODELS = ("resnet18", "mobilenet_v2", "squeezenet", "vgg16")
+MODELS = ("resnet18", "resnet50", "vgg16", "squeezenet", "mobilenet_v1", "mobilenet_v2")
 STRATEGIES = {8: "uniform-int8", 4: "uniform-w4"}
 IMAGES, CALIBRATION = 2000, 128
 SPOILED, TOO_BRIGHT = 64, 10
