@@ -1,6 +1,6 @@
 """Pictures that are unlike the rest of a calibration set: files in other units, above all.
 
-Ranges follow them: one of 64 that is ten times too bright costs an int8 network up to 24 points of accuracy
+Ranges follow them: one of 64 that is ten times too bright costs an int8 network up to 77 points of accuracy
 (docs/results/ablation.md).
 """
 
