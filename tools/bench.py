@@ -105,7 +105,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     wanted = [(target, model) for target in asked.targets.split(",") for model in asked.models or MODELS]
     failed = for_each(wanted, one, lambda pair: f"{pair[1]} for {pair[0]}")
     if found:
-        for path in bench_results.write(found, asked.output):
+        for path in bench_results.write(bench_results.beside(found, asked.output), asked.output):
             print(f"Written: {path}")
     return failed
 

@@ -19,23 +19,40 @@ from quantune.report import text
 
 FOLDER = Path("docs/results")
 SCHEMA = "quantune.results/1"
+SHARED = ("cpu", "versions")
+"""What all runs of one table have in common."""
 
 
 def write(runs: Sequence[Run], folder: Path) -> list[Path]:
     """Writes the three files; raises QuantuneError when the runs are of different machines or versions."""
-    for part in ("cpu", "versions"):
+    for part in SHARED:
         if any(run[part] != runs[0][part] for run in runs):
             raise QuantuneError(
                 f"the runs differ in their {part}: measure all again, `make bench ARGS=--again`"
             )
     found = groups(runs)
     paths = [folder / f"bench.{kind}" for kind in ("json", "md", "svg")]
-    shared = {part: runs[0][part] for part in ("cpu", "versions")}
+    shared = {part: runs[0][part] for part in SHARED}
     kept = [{key: run[key] for key in ("model", "target", "command", "rows")} for run in runs]
     write_json(paths[0], {"schema": SCHEMA, **shared, "runs": kept})
     write_atomic(paths[1], page(found, permitted(runs), **shared))
     write_atomic(paths[2], bench_plot.draw(found))
     return paths
+
+
+def written(folder: Path) -> list[Run]:
+    """The runs in its bench.json. Raises QuantuneError when that is missing or damaged."""
+    kept = read_json(folder / "bench.json")
+    return [{part: kept[part] for part in SHARED} | run for run in kept["runs"]]
+
+
+def beside(new: Sequence[Run], folder: Path) -> list[Run]:
+    """The new runs, each in the place of what it replaces, among those of this machine and these packages."""
+    fresh = {(run["target"], run["model"]): run for run in new}
+    old = written(folder) if (folder / "bench.json").exists() else []
+    alike = [run for run in old if all(run[part] == new[0][part] for part in SHARED)]
+    found = [fresh.pop((run["target"], run["model"]), run) for run in alike]
+    return [*found, *fresh.values()]
 
 
 def permitted(runs: Sequence[Run]) -> str:
@@ -118,8 +135,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("folder", nargs="?", type=Path, default=FOLDER, help="default: %(default)s")
     folder = parser.parse_args(arguments).folder
     try:
-        kept = read_json(folder / "bench.json")
-        write([{"cpu": kept["cpu"], "versions": kept["versions"], **run} for run in kept["runs"]], folder)
+        write(written(folder), folder)
     except QuantuneError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

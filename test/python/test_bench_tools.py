@@ -147,6 +147,21 @@ def test_a_model_that_fails_does_not_stop_the_others(
     assert "squeezenet" in Path("results/bench.md").read_text()
 
 
+def test_a_part_replaces_its_own_rows_only(tmp_path: Path) -> None:
+    names = ("resnet18", "vgg16", "squeezenet")
+    bench_results.write([made_run(name) for name in names], tmp_path)
+    new = made_run("vgg16") | {"command": ["new"]}
+    found = bench_results.beside([new, made_run("vgg16", "x86-64-avx2")], tmp_path)
+    assert [(run["model"], run["target"]) for run in found] == [
+        *((name, "host") for name in names),
+        ("vgg16", "x86-64-avx2"),
+    ]
+    assert found[1]["command"] == ["new"]
+    elsewhere = new | {"cpu": cpu_info() | {"name": "another"}}
+    assert bench_results.beside([elsewhere], tmp_path) == [elsewhere]
+    assert bench_results.beside([new], tmp_path / "nowhere") == [new]
+
+
 def test_narrow_weights_are_measured_where_they_pay() -> None:
     words = bench.command("squeezenet", "x86-64-avx2", "1", 20)
     assert words[words.index("--variants") + 1] == "fp32,int8,w7,w6,v2"
