@@ -69,19 +69,19 @@ def measure(progress: Progress, folder: Path = FOLDER) -> list[Row]:
     options = JobOptions(SPEC, CALIBRATION, images=CALIBRATION_IMAGES, costs="cached")
     job = start_job(options, folder, progress)
     wanted = plans(job)
-    variants = {name: f"photos-{number}" for number, name in enumerate(wanted)}
     fp32 = HostRunner(job.build("fp32", None).path)
-    for name, plan in wanted.items():
-        job.build(variants[name], plan)
+    ours = {
+        name: HostRunner(job.build(f"photos-{number}", plan).path)
+        for number, (name, plan) in enumerate(wanted.items())
+    }
     others = runners(SPEC, job.calibration, fp32.signature, folder / "cache")
     rows = []
     for data in data_sets(job.model):
-        found = job.evaluate(list(variants.values()), data)
+        found = evaluate({"fp32": fp32, **ours, **others}, data, progress)
         for name, plan in wanted.items():
             floats = sum(c.precision == "float" for c in plan.layers.values())
-            rows.append(_row(name, found[variants[name]], average_bits(job.model.graph, plan), floats))
-        theirs = evaluate({"fp32": fp32, **others}, data, progress)
-        rows += [_row(name, theirs[name], BITS.get(name, 8.0), None) for name in others]
+            rows.append(_row(name, found[name], average_bits(job.model.graph, plan), floats))
+        rows += [_row(name, found[name], BITS.get(name, 8.0), None) for name in others]
     return rows
 
 

@@ -5,7 +5,6 @@ The last shows which photos are ties: what it decides otherwise no arithmetic in
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -54,7 +53,8 @@ def runners(spec: str, calibration: Dataset, signature: Signature, folder: Path)
 
 
 def _rounded(model: TorchModel) -> Callable[[Logits], Logits]:
-    module = copy.deepcopy(model.module).eval()
+    """Changes the model, which has been exported by then."""
+    module = model.module
     with torch.no_grad():
         for parameter in module.parameters():
             parameter.copy_(parameter.to(torch.bfloat16))

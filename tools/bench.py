@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import bench_results
+from accuracy_mixed import DROP_DB
 from command import finish, for_each
 from quantune import peers, targets
 from quantune.backend.benchmark import cpu_info, versions
@@ -38,10 +39,6 @@ NARROW = (7, 6)
 """Uniform weight bits worth a row where a target has them: the widths at which 16-bit lanes gain speed."""
 
 
-DROP_DB = 3
-"""How far v2 may fall below uniform int8 in predicted SQNR: on trained networks that costs 0.08 points."""
-
-
 def command(model: str, target: str, threads: str, rounds: int) -> list[str]:
     """What measures one model; trained weights are calibrated on photos where there are some."""
     photos = model in TRAINED and find_package_folder("skimage") is not None
@@ -50,7 +47,7 @@ def command(model: str, target: str, threads: str, rounds: int) -> list[str]:
     return [
         *("bench", f"zoo:{model}", "--target", target, "--variants", ",".join(variants)),
         *("--calibration", "package:scikit-image" if photos else "random:4"),
-        *("--max-drop-sqnr", str(DROP_DB)),
+        *("--max-drop-sqnr", f"{DROP_DB:g}"),
         *("--peers", PEERS, "--iree", "best", "--threads", threads, "--rounds", str(rounds)),
     ]
 

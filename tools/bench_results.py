@@ -57,12 +57,13 @@ def beside(new: Sequence[Run], folder: Path) -> list[Run]:
 
 def permitted(runs: Sequence[Run]) -> str:
     """What the runs' v2 plans may lose, in decibels; empty where that is the default or not one number."""
-    given = {tuple(run["command"][place + 1] for place in _places(run["command"])) for run in runs}
-    return given.pop()[0] if len(given) == 1 and all(given) else ""
+    given = {_value(run["command"], "--max-drop-sqnr") for run in runs}
+    return given.pop() if len(given) == 1 else ""
 
 
-def _places(words: Sequence[str]) -> list[int]:
-    return [place for place, word in enumerate(words) if word == "--max-drop-sqnr"]
+def _value(words: Sequence[str], option: str) -> str:
+    """Of an option, empty where it is not given."""
+    return words[words.index(option) + 1] if option in words else ""
 
 
 def page(found: Sequence[Group], drop: str, cpu: dict[str, Any], versions: dict[str, str]) -> str:

@@ -60,8 +60,9 @@ def command(
     )
     with made(place):
         job = jobs.begin(asked, place, output, all_images=images is not None)
-        jobs.warn_of_foreign(job, output)
-        found = job.sensitivity(job.statistics())
+        statistics = job.statistics()
+        jobs.warn_of_foreign(job, statistics, output)
+        found = job.sensitivity(statistics)
     _print(output, job, found)
 
 

@@ -184,10 +184,9 @@ def _compiled(model: str, asked: _Asked, output: Output) -> tuple[Job, JobOption
     *others, shipped = variants
     with made(folder):
         job = jobs.begin(wanted, folder, output)
-        drop = 1.0 if asked.max_drop_sqnr is None else asked.max_drop_sqnr
-        plan = job.plan(jobs.VARIANTS[shipped], max_drop_sqnr_db=drop)
+        plan = job.plan(jobs.VARIANTS[shipped], max_drop_sqnr_db=asked.max_drop_sqnr)
         unfinish(folder)
-        built = jobs.build_variants(job, others, shipped, plan, drop)
+        built = jobs.build_variants(job, others, shipped, plan, asked.max_drop_sqnr)
         job.ship(shipped, plan)
         save_job(job, wanted, list(built), shipped)
         found = jobs.assembled(job, plan, built)

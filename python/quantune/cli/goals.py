@@ -75,8 +75,7 @@ class Wanted:
     def plan(self, job: Job, output: Output) -> Plan:
         """What the strategy decides, or the search for what keeps the measured drop."""
         if self.max_drop is None or self.goal is None:
-            drop = 1.0 if self.max_drop_sqnr is None else self.max_drop_sqnr
-            return job.plan(self.strategy, self.menu, drop, self.goal)
+            return job.plan(self.strategy, self.menu, self.max_drop_sqnr, self.goal)
         from quantune.job.drop_search import plan_within_drop
 
         dataset = self.dataset(job, output)

@@ -14,6 +14,7 @@ from quantune.errors import QuantuneError
 
 if TYPE_CHECKING:
     from quantune.backend.contender import Contender
+    from quantune.calibration.statistics import Statistics
     from quantune.job import Job
     from quantune.job.folder import JobOptions
     from quantune.job.modules import Built
@@ -76,7 +77,7 @@ def begin(options: JobOptions, folder: Path, output: Output, all_images: bool = 
 
 
 def build_variants(
-    job: Job, variants: Sequence[str], shipped: str, plan: Plan, max_drop_sqnr_db: float = 1.0
+    job: Job, variants: Sequence[str], shipped: str, plan: Plan, max_drop_sqnr_db: float | None = None
 ) -> dict[str, Built]:
     """Compiles fp32, which all are compared with, then `variants` by name, last `shipped` by its plan."""
     others = [name for name in ("fp32", *variants) if name != shipped]
@@ -103,11 +104,11 @@ def warn_of_random(job: Job, data: str, output: Output) -> None:
         )
 
 
-def warn_of_foreign(job: Job, output: Output) -> None:
+def warn_of_foreign(job: Job, statistics: Statistics, output: Output) -> None:
     """Calibration pictures that are unlike all others."""
     from quantune.calibration.foreign import foreign
 
-    if found := foreign(job.statistics()):
+    if found := foreign(statistics):
         many = f"{len(found)} of {len(job.calibration)} calibration images"
         output.warn(
             f"{many} are up to {found[0].times:.3g} times as large in value as the others "
@@ -124,8 +125,9 @@ def warn_of_outliers(job: Job, plan: Plan, output: Output) -> None:
     graph = job.model.graph
     if not (stored := integer_values(graph, plan)):
         return
-    warn_of_foreign(job, output)
-    found = vanished(graph, job.statistics(), stored)
+    statistics = job.statistics()
+    warn_of_foreign(job, statistics, output)
+    found = vanished(graph, statistics, stored)
     if found:
         worst = found[0]
         what = "the calibration images" if worst.name in graph.inputs else f"the value {worst.name}"

@@ -112,7 +112,7 @@ class Job:
         self,
         strategy: str,
         menu: Sequence[int] | None = None,
-        max_drop_sqnr_db: float = 1.0,
+        max_drop_sqnr_db: float | None = None,
         goal: Goal | None = None,
     ) -> Plan:
         """What the strategy decides, from the two inferences (or one, if it needs no sensitivity).
@@ -124,9 +124,13 @@ class Job:
         return self.finished(find(strategy)(self._request(self.quantizations(self.statistics()))))
 
     def request(
-        self, menu: Sequence[int] | None = None, max_drop_sqnr_db: float = 1.0, goal: Goal | None = None
+        self,
+        menu: Sequence[int] | None = None,
+        max_drop_sqnr_db: float | None = None,
+        goal: Goal | None = None,
     ) -> Request:
         """Everything that a strategy may look at; measures what is missing."""
+        drop = Request.max_drop_sqnr_db if max_drop_sqnr_db is None else max_drop_sqnr_db
         statistics = self.statistics()
         of_target = self.target.weight_bits_menu
         widths = tuple(menu or (of_target if goal is None else goal.menu(of_target)))
@@ -136,8 +140,8 @@ class Job:
             prices=self.prices(widths),
             menu=widths,
             asked=menu is not None,
-            max_drop_sqnr_db=max_drop_sqnr_db,
-            goal=goal or Goal(max_drop_sqnr_db=max_drop_sqnr_db),
+            max_drop_sqnr_db=drop,
+            goal=goal or Goal(max_drop_sqnr_db=drop),
         )
 
     def build(self, variant: str, plan: Plan | None, with_text: bool = False) -> modules.Built:
