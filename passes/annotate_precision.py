@@ -10,7 +10,7 @@ from iree.compiler import ir
 from quantune.graph.extract import anchor_of, extract, layer_operations
 from quantune.graph.model import CONTRACTIONS
 from quantune.ir import quant, values
-from quantune.numerics.weights import layer_weights
+from quantune.numerics.scales.weights import layer_weights
 from quantune.passes.base import Pass, Report
 from quantune.plan.boundaries import integer_values
 from quantune.plan.check import check_fits

@@ -16,7 +16,7 @@ from quantune.graph.extract import epilogue_facts
 from quantune.graph.model import Layer
 from quantune.ir import grouped, match, quant, values
 from quantune.numerics.epilogue import Epilogue, contraction_epilogue
-from quantune.numerics.weights import quantize_weights
+from quantune.numerics.scales.weights import quantize_weights
 from quantune.passes.ukernels.geometry import Geometry
 from quantune.plan.schema import Quantization
 

@@ -23,7 +23,7 @@ from quantune.progress import Progress
 
 SPEC = "zoo:efficientnet_lite0"
 FOLDER = accuracy_case.RUNS / "efficientnet_lite0"
-CALIBRATION, CALIBRATION_IMAGES = "package:scikit-image", 20
+CALIBRATION, CALIBRATION_IMAGES = "package:scikit-image", 10
 WHOLE = "/0"
 """How the first cut of each of scikit-image's photos is called: it is the whole photo."""
 SIZE = 6.0
@@ -66,7 +66,7 @@ def measure(progress: Progress, folder: Path = FOLDER) -> list[Row]:
 
     Raises QuantuneError when a package or the weights are missing.
     """
-    options = JobOptions(SPEC, CALIBRATION, images=CALIBRATION_IMAGES, costs="cached")
+    options = JobOptions(SPEC, CALIBRATION, images=CALIBRATION_IMAGES, costs="modelled")
     job = start_job(options, folder, progress)
     wanted = plans(job)
     fp32 = HostRunner(job.build("fp32", None).path)

@@ -75,3 +75,11 @@ def test_relative_links_lead_somewhere(document: Path) -> None:
     targets = re.findall(r"\]\((?!\w+:|#)([^)#\s]+)", document.read_text())
     missing = [target for target in targets if not (document.parent / target).exists()]
     assert not missing, f"{document.name} links to {missing}"
+
+
+def test_every_method_has_a_folder_and_a_page() -> None:
+    pages = {page.stem for page in (ROOT / "docs/methods").glob("*.md")}
+    package = ROOT / "python/quantune"
+    homes = [package / "calibration/observers", package / "numerics/scales"]
+    homes += [folder for folder in (package / "repair").iterdir() if (folder / "__init__.py").exists()]
+    assert pages == {folder.name.replace("_", "-") for folder in homes}

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from quantune import numerics
 from quantune.errors import PlanError, QuantuneError
 from quantune.graph.model import Layer
-from quantune.numerics.weights import CLIPPED_BITS
+from quantune.numerics.scales.weights import CLIPPED_BITS
 from quantune.plan.schema import LayerPlan, Quantization
 
 F32 = NDArray[np.float32]

@@ -30,8 +30,10 @@ from quantune.plan.schema import LayerPlan, Plan
 from quantune.plan.settings import Settings
 from quantune.progress import Silent
 from quantune.reference import execute_float
-from quantune.repair import bias_correction, rounding
-from quantune.repair.equalization import equalize, pairs
+from quantune.repair.bias_correction.correction import correction
+from quantune.repair.equalization.balance import equalize
+from quantune.repair.equalization.pairs import pairs
+from quantune.repair.learned_rounding import rounding
 from quantune.repair.module import repaired_model
 from quantune.repair.repairs import Constants, Repairs, pinned, repaired
 from quantune.repair.walk import mend
@@ -293,8 +295,8 @@ def mean_error(model: Model, plan: Plan, repairs: Repairs) -> float:
 def test_errors_that_an_activation_cuts_off_do_not_count() -> None:
     """One channel; the sum far below 0 has the largest error, and is 0 either way."""
     exact, noisy = torch.tensor([[-100.0], [1.0], [3.0]]), torch.tensor([[-55.0], [0.5], [3.5]])
-    assert bias_correction.correction(exact, noisy, (0.0, np.inf)).tolist() == [0.0]
-    assert bias_correction.correction(exact, noisy, (-np.inf, np.inf)).tolist() == [-15.0]
+    assert correction(exact, noisy, (0.0, np.inf)).tolist() == [0.0]
+    assert correction(exact, noisy, (-np.inf, np.inf)).tolist() == [-15.0]
 
 
 def test_corrected_sums_deliver_the_mean_they_should() -> None:
@@ -302,7 +304,7 @@ def test_corrected_sums_deliver_the_mean_they_should() -> None:
     exact = torch.tensor(random.standard_normal((50, 4, 3, 3)), dtype=torch.float32)
     noisy = exact + torch.tensor([0.4, -0.4, 2.0, -2.0]).reshape(1, 4, 1, 1) + 0.1 * exact.flip(0)
     for low, high in ((0.0, np.inf), (0.0, 1.0), (-np.inf, np.inf)):
-        found = bias_correction.correction(exact, noisy, (low, high)).reshape(1, 4, 1, 1)
+        found = correction(exact, noisy, (low, high)).reshape(1, 4, 1, 1)
         wanted, got = torch.clamp(exact, low, high), torch.clamp(noisy + found, low, high)
         torch.testing.assert_close(got.mean((0, 2, 3)), wanted.mean((0, 2, 3)), rtol=0, atol=1e-3)
 

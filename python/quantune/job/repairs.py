@@ -13,7 +13,7 @@ from quantune.ingress.model import Model
 from quantune.job.cache import Cache, key_of
 from quantune.plan.schema import Plan
 from quantune.progress import Progress
-from quantune.repair.equalization import equalize
+from quantune.repair.equalization.balance import equalize
 from quantune.repair.module import repaired_model
 from quantune.repair.repairs import Repairs, pinned
 

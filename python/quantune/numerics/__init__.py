@@ -3,7 +3,6 @@
 The passes and the planner take their constants from here; the reference executes with the same functions.
 """
 
-from quantune.numerics.activations import dequantize, quantization_from_range, quantize
 from quantune.numerics.epilogue import (
     Epilogue,
     add_epilogue,
@@ -16,7 +15,8 @@ from quantune.numerics.epilogue import (
     requantize_epilogue,
 )
 from quantune.numerics.fma import fma
-from quantune.numerics.weights import layer_weights, quantize_weights, snap_scale, weight_scales
+from quantune.numerics.scales.activations import dequantize, quantization_from_range, quantize
+from quantune.numerics.scales.weights import layer_weights, quantize_weights, snap_scale, weight_scales
 
 __all__ = [
     "Epilogue",

@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 
 from quantune.errors import PlanError
 from quantune.graph.model import Graph, Layer
-from quantune.numerics.weights import snap_scale
+from quantune.numerics.scales.weights import snap_scale
 from quantune.plan.schema import Plan, Quantization
 
 OUTPUT = "<output>"

@@ -1,1 +1,1 @@
-"""Methods that change a network's constants so that quantizing it costs less: one file a method."""
+"""Methods that change a network's constants so that quantizing it costs less: one folder a method."""

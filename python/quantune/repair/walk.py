@@ -23,7 +23,8 @@ from quantune.plan.schema import Plan, Quantization
 from quantune.plan.settings import Settings
 from quantune.progress import Progress, track
 from quantune.reference.torch_graph import TorchGraph, to_kernel, unsupported
-from quantune.repair import bias_correction, rounding
+from quantune.repair.bias_correction.correction import correction
+from quantune.repair.learned_rounding.rounding import learn
 from quantune.repair.repairs import Constants, Repairs
 
 IMAGES = 256
@@ -113,7 +114,7 @@ class _Walk:
         if self.settings.rounding == "nearest":
             return nearest
         begun = time.perf_counter()
-        weight, after, before = rounding.learn(layer, scales, choice.weight_bits or 8, exact, noisy)
+        weight, after, before = learn(layer, scales, choice.weight_bits or 8, exact, noisy)
         record = self.records[layer.name]
         record.losses, record.flipped = (before, after), float(np.mean(weight != nearest))
         record.rounding_seconds = time.perf_counter() - begun
@@ -128,7 +129,7 @@ class _Walk:
             self.found[layer.name] = Constants(learned)
             return got
         begun = time.perf_counter()
-        error = bias_correction.correction(wanted, got, layer.clamp)
+        error = correction(wanted, got, layer.clamp)
         bias = layer.bias + error.numpy()
         self.found[layer.name] = Constants(learned, bias)
         record.bias_change, record.bias_seconds = float(error.abs().max()), time.perf_counter() - begun

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from quantune.errors import PlanError, QuantuneError
 from quantune.graph.model import Layer
-from quantune.numerics.clipping import clipping
+from quantune.numerics.scales.clipping import clipping
 from quantune.plan.schema import LayerPlan
 from quantune.plan.settings import Granularity
 

@@ -1,34 +1,20 @@
-"""Cross-layer equalization: channels of one layer's weights get equal ranges, the next layer makes up for it.
-
-M. Nagel, M. van Baalen, T. Blankevoort, M. Welling, "Data-free quantization through weight equalization and
-bias correction", ICCV 2019, section 4.1. For f(s·x) = s·f(x), s > 0, the network stays the same function:
-
-    W2 f(W1 x + b1) = (W2 S) f(S⁻¹ W1 x + S⁻¹ b1),   s_c = sqrt(range(W1[c]) / range(W2[c]))
-
-That holds for ReLU and for no activation. It does not for ReLU6, whose bound would have to move with each
-channel (the paper swaps ReLU6 for ReLU first, and so the network for another): such pairs are left alone.
-"""
+"""Channels scaled until the ranges on both sides are equal."""
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
 from quantune.errors import QuantuneError
 from quantune.graph.model import Graph, Layer
+from quantune.repair.equalization.pairs import pairs
 from quantune.repair.repairs import Constants, Repairs, largest_change, repaired
 
 ROUNDS = 20
 SETTLED = 1e-3
 """Rounds end when no channel of any pair moves by more than that share."""
-BETWEEN = ("max_pool", "avg_pool", "clamp")
-"""Kinds that scale with their input channel by channel."""
-
-Pair = tuple[Layer, Layer]
 
 
 def equalize(graph: Graph) -> Repairs:
@@ -67,43 +53,6 @@ def equalize(graph: Graph) -> Repairs:
         "seconds": round(time.perf_counter() - begun, 3),
     }
     return Repairs(layers, {"equalize": report})
-
-
-def pairs(graph: Graph) -> Iterator[Pair]:
-    """Two contractions of which the second alone reads the first, through ReLU or nothing, and pools."""
-    consumers = graph.consumers()
-    for first in graph.contractions:
-        if first.residual or not _scales(first):
-            continue
-        value = first.name
-        while True:
-            readers = consumers[value]
-            if value in graph.outputs or len(readers) != 1:
-                break
-            reader = readers[0]
-            flattens = reader.kind == "reshape" and math.prod(reader.output_shape) == reader.output_shape[-1]
-            if flattens or (reader.kind in BETWEEN and _scales(reader)):
-                value = reader.name
-                continue
-            alone = (
-                reader.is_contraction and reader.data_inputs == (value,) and reader.inputs.count(value) == 1
-            )
-            if alone and channels_in(reader) == first.output_shape[-1]:
-                yield first, reader
-            break
-
-
-def _scales(layer: Layer) -> bool:
-    """Whether the layer's fused activation is the same function of scaled values: none, or ReLU."""
-    return layer.clamp in ((-np.inf, np.inf), (0.0, np.inf))
-
-
-def channels_in(layer: Layer) -> int:
-    """How many input channels the weights of a contraction tell apart; 0 where groups share them."""
-    assert layer.weight is not None
-    if layer.attributes.get("groups", 1) > 1:
-        return 0
-    return layer.weight.shape[-1] if layer.kind == "depthwise_conv2d" else layer.weight.shape[-2]
 
 
 def _balance(

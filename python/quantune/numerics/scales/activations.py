@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from quantune.errors import QuantuneError
 from quantune.numerics.fma import fma
-from quantune.numerics.weights import SMALLEST, snap_scale
+from quantune.numerics.scales.weights import SMALLEST, snap_scale
 from quantune.plan.schema import Quantization
 from quantune.plan.settings import Scheme
 
