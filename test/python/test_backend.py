@@ -279,6 +279,27 @@ def test_results_belong_to_the_caller(modules: Path) -> None:
     assert first.flags.owndata and first.flags.writeable
 
 
+HOLDER = """
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from quantune.backend import device
+
+for threads in (1, 2):
+    loaded = device.Loaded(Path(sys.argv[1]), threads)
+    arguments = loaded.upload([np.zeros(i.shape, i.dtype) for i in loaded.signature.inputs])
+    globals()[f"kept{threads}"] = [loaded.call(arguments), loaded.call(arguments), arguments]
+"""
+
+
+def test_a_process_may_end_while_it_holds_results(modules: Path) -> None:
+    command = [sys.executable, "-c", HOLDER, str(modules / "float-host.vmfb")]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
 @pytest.mark.skipif(emulation.available() is not None, reason=str(emulation.available()))
 @pytest.mark.parametrize(("target", "cpu"), [("cortex-a72", "cortex-a72"), ("cortex-a55", "max")])
 def test_emulated_arm_computes(modules: Path, target: str, cpu: str) -> None:

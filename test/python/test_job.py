@@ -304,3 +304,13 @@ def test_boundaries_planned_are_boundaries_left(outlier: Job, tmp_path: Path, st
     report = built.reports["cancel-qdq"]
     assert (report["quantize"], report["dequantize"]) == (planned["quantize"], planned["dequantize"])
     assert report["boundaries_left"] == planned.total()
+
+
+@pytest.mark.parametrize("strategy", [None, "uniform-int8"])
+def test_what_a_call_leaves_in_memory_does_not_reach_the_next(first: Job, strategy: str | None) -> None:
+    plan = None if strategy is None else first.plan(strategy)
+    runner = HostRunner(first.build(f"again-{strategy}", plan).path)
+    one, other = (sample.image for sample in first.calibration.limited(2))
+    before = runner.run([one])[0]
+    assert not np.array_equal(runner.run([1e3 * other])[0], before)
+    np.testing.assert_array_equal(runner.run([one])[0], before)
