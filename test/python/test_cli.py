@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import shutil
@@ -16,6 +17,7 @@ import pytest
 import torch
 
 import quantune
+from quantune.backend import dispatches
 from quantune.backend.runner import HostRunner
 from quantune.cli import methods, options
 from quantune.cli.main import run
@@ -174,8 +176,8 @@ def test_bench_and_report(place: Path, call: Call) -> None:
     keys = {"model", "system", "variant", "threads", "latency_ms", "spread_ms", "size_bytes"}
     assert all(keys <= set(row) and row["latency_ms"] > 0 for row in rows.values())
     assert found["cpu"]["cores"] >= 1 and "iree-base-compiler" in found["versions"]
-    (dispatches,) = found["dispatches"].values()
-    assert set(dispatches) == {"fp32", "int8", "v2"} and found["verdicts"]
+    (profiles,) = found["dispatches"].values()
+    assert set(profiles) == {"fp32", "int8", "v2"} and found["verdicts"]
     assert metrics.load(place / "out")["benchmark"]["rows"] == found["rows"]
     page = Path(call("report", place / "out")["report"])
     assert page == place / "out" / "report.html" and "net-net" in page.read_text()
@@ -193,12 +195,18 @@ def test_bench_says_in_words_what_is_slower(place: Path, call: Call, monkeypatch
         rows = [row | {"variant": v, "latency_ms": latencies[v], "spread_ms": 0.1} for v in variants]
         return {"cpu": {"name": "made up", "features": [], "cores": 1}, "versions": {}, "rows": rows}
 
+    def profiled(vmfb: Path) -> list[dispatches.DispatchTime]:
+        share = 2.0 if vmfb.stem == "int8" else 1.0
+        return [dataclasses.replace(found, microseconds=share) for found in real(vmfb)]
+
+    real = dispatches.time_dispatches
+    monkeypatch.setattr(dispatches, "time_dispatches", profiled)
     monkeypatch.setattr(Job, "benchmark", invented)
     found = call("bench", place / "out", "--threads", 2)
     slow = [line for line in found["verdicts"] if "SLOWER" in line]
     assert len(slow) == 1 and slow[0].startswith("int8 is SLOWER than fp32") and "main_dispatch_" in slow[0]
-    (dispatches,) = found["dispatches"].values()
-    assert set(dispatches) == {"fp32", "int8"}, "only what is needed to explain it is profiled"
+    (profiles,) = found["dispatches"].values()
+    assert set(profiles) == {"fp32", "int8"}, "only what is needed to explain it is profiled"
 
 
 def test_analyze_plan_and_an_edited_plan(place: Path, call: Call, tmp_path: Path) -> None:

@@ -71,6 +71,7 @@ def time_dispatches(
             command.append(f"--input=@{folder}/in{index}.npy")
         command += [
             "--device=local-sync",
+            *(f"--device_allocator={allocator}" for allocator in device.ALLOCATORS),
             f"--benchmark_min_time={iterations}x",
             "--device_profiling_mode=host-execution,executable-metadata",
             f"--device_profiling_output={profile}",
