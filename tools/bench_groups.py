@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -47,10 +48,16 @@ class Group:
         return min(self.quantized, key=lambda variant: self.latency("quantune", variant) or 0.0, default=None)
 
     def ratio(self, ours: str | None, system: str, variant: str) -> float | None:
-        """How many times as long another module takes as ours: above 1 we are faster."""
-        mine = self.latency("quantune", ours) if ours else None
-        other = self.latency(system, variant)
-        return other / mine if mine and other else None
+        """How many times as long another module takes as ours, in the median round; above 1 we are faster."""
+        mine, other = self.rows.get(("quantune", ours or "")), self.rows.get((system, variant))
+        if mine is None or other is None:
+            return None
+        return statistics.median(b / a for a, b in zip(_turns(mine), _turns(other), strict=True))
+
+
+def _turns(row: dict[str, Any]) -> Sequence[float]:
+    """Milliseconds, one a round; of rows from before these were kept, one for all."""
+    return row.get("turns_ms") or [row["latency_ms"]]
 
 
 def groups(runs: Sequence[Run]) -> list[Group]:

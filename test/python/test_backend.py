@@ -386,6 +386,7 @@ def test_benchmark_rows(modules: Path) -> None:
     for row, contender in zip(rows, contenders * 2, strict=True):
         assert 0 < row.minimum_ms <= row.latency_ms
         assert row.spread_ms >= 0
+        assert len(row.turns_ms) == 3 and min(row.turns_ms) >= 0.99 * row.minimum_ms
         assert row.size_bytes == contender.vmfb.stat().st_size
     document = benchmark.to_json(rows)
     assert set(document) == {"cpu", "versions", "rows"}

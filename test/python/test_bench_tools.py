@@ -12,6 +12,7 @@ from xml.etree import ElementTree
 import pytest
 
 import bench
+import bench_groups
 import bench_results
 from quantune.backend.benchmark import cpu_info, versions
 from quantune.errors import QuantuneError
@@ -39,6 +40,7 @@ def rows(threads: int, limit: str | None = None) -> list[dict[str, Any]]:
             "spread_ms": 0.2,
             "minimum_ms": latency / threads - 0.1,
             "size_bytes": 1000,
+            "turns_ms": [latency / threads],
             "disturbed": 0.2 if (system, variant) == ("openvino", "fp32") else 0.0,
             "settings": {"instruction_set": limit} if limit and system == "openvino" else {},
         }
@@ -77,6 +79,19 @@ def test_ratios_say_how_many_times_faster_we_are(tmp_path: Path) -> None:
     assert "2.00 ±0.10" in found["squeezenet"] and "8.00 ±0.10 (disturbed)" in found["squeezenet"]
     for fact in (cpu_info()["name"], f"numpy {versions()['numpy']}"):
         assert fact in page
+
+
+def test_what_slows_a_round_down_does_not_move_its_ratios() -> None:
+    """A neighbour makes everything three times as slow most of the time: the medians, 5.7 and 9, say 1.58."""
+    run = made_run("squeezenet")
+    slow, ours, theirs = [1, 1, 3, 3, 3], (2.0, 2.1, 2.0, 1.9, 2.0), (3.0, 3.0, 3.3, 3.0, 3.0)
+    for row in run["rows"]:
+        times = {"v2": ours, "int8": theirs}.get(row["variant"], [])
+        row["turns_ms"] = [a * b for a, b in zip(times, slow, strict=False)]
+    group = bench_groups.groups([run])[0]
+    assert group.ratio("v2", "openvino", "int8") == pytest.approx(1.5)
+    del run["rows"][0]["turns_ms"], run["rows"][4]["turns_ms"]  # a file from before turns were kept
+    assert group.ratio("fp32", "openvino", "fp32") == pytest.approx(0.8)
 
 
 def test_the_plot_has_a_panel_a_target_and_count_of_threads(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import platform
+import statistics
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -34,8 +35,10 @@ LONGEST_SPIN = 100  # naps
 class BenchRow:
     """Milliseconds a call: median, interquartile range and minimum over all calls; and the module's size.
 
-    `disturbed`: the share of its time that it waited for cores which others used. `settings`: what the system
-    was told that its figures depend on.
+    `turns_ms`: the median of each turn. Turns of the same round have the same index in all rows: their ratios
+    say most where neighbours or heat change the processor's speed between rounds. `disturbed`: the
+    share of its time that it waited for cores which others used. `settings`: what the system was told that
+    its figures depend on.
     """
 
     model: str
@@ -46,6 +49,7 @@ class BenchRow:
     spread_ms: float
     minimum_ms: float
     size_bytes: int
+    turns_ms: Sequence[float] = ()
     disturbed: float = 0.0
     settings: Mapping[str, str] = field(default_factory=dict)
 
@@ -58,6 +62,7 @@ class _Timed:
     ready: Ready
     typical: float = 0.0
     seconds: list[float] = field(default_factory=list)
+    turns: list[float] = field(default_factory=list)
     waited: float = 0.0
 
     def call(self) -> float:
@@ -73,6 +78,7 @@ class _Timed:
         turn = [self.call() for _ in range(max(1, int(TURN_SECONDS / self.typical)))]
         self.waited += max(0.0, waited_seconds() - before)
         self.seconds += turn
+        self.turns.append(statistics.median(turn))
         self.typical = min(self.typical, *turn)  # the calls that loading made may have been disturbed
 
     def row(self, threads: int) -> BenchRow:
@@ -86,6 +92,7 @@ class _Timed:
             spread_ms=high - low,
             minimum_ms=min(self.seconds) * 1e3,
             size_bytes=self.contender.size_bytes,
+            turns_ms=[round(seconds * 1e3, 5) for seconds in self.turns],
             disturbed=round(self.waited / (threads * sum(self.seconds)), 4),
             settings=dict(self.ready.settings),
         )
