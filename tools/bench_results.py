@@ -12,7 +12,7 @@ from typing import Any
 import bench_plot
 from bench_groups import NAMES, Group, Run, groups
 from command import finish
-from quantune.backend.disturbance import TOLERABLE
+from quantune.backend.disturbance import OFTEN, TOLERABLE
 from quantune.errors import QuantuneError
 from quantune.files import read_json, write_atomic, write_json
 from quantune.report import text
@@ -80,7 +80,9 @@ def page(found: Sequence[Group], drop: str, cpu: dict[str, Any], versions: dict[
     ]
     for target, threads in dict.fromkeys((group.target, group.threads) for group in found):
         own = [group for group in found if (group.target, group.threads) == (target, threads)]
-        parts += [f"## {own[0].title}", _ratios(own), _latencies(own)]
+        slow = max(row.get("slowed", 0.0) for group in own for row in group.rows.values())
+        said = f"The processor was slow in up to {slow:.0%} of the rounds: trust ratios, not milliseconds."
+        parts += [f"## {own[0].title}", *([said] if slow > OFTEN else []), _ratios(own), _latencies(own)]
     return "\n\n".join(parts) + "\n"
 
 

@@ -480,8 +480,23 @@ def test_waiting_for_a_busy_core_is_noticed() -> None:
         rival.kill()
         rival.wait()
         os.sched_setaffinity(0, allowed)
-    assert disturbance.warning([0.0, 0.01]) is None
-    assert "up to 40% of the time" in (disturbance.warning([0.0, 0.4]) or "")
+
+
+def test_a_disturbed_run_says_so() -> None:
+    assert disturbance.warnings([0.0, 0.01], [0.1]) == []
+    (waiting,) = disturbance.warnings([0.0, 0.4], [0.1])
+    assert "up to 40% of the time" in waiting
+    (slow,) = disturbance.warnings([0.0], [0.1, 0.5])
+    assert "slow for 50% of the time" in slow and "trust ratios" in slow
+
+
+def test_rounds_on_a_slow_processor_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its speed halves for one round of four; slightly more or less is no matter."""
+    paces = iter([1.0, 2.0, 1.1, 1.2])
+    monkeypatch.setattr(benchmark, "pace", lambda: next(paces))
+    rows = benchmark.benchmark([Written(name, []) for name in "AB"], rounds=4)
+    assert [row.slowed for row in rows] == [0.25, 0.25]
+    assert 0 < disturbance.pace() < 1
 
 
 def test_the_next_turn_waits_for_spinning_threads() -> None:

@@ -94,6 +94,14 @@ def test_what_slows_a_round_down_does_not_move_its_ratios() -> None:
     assert group.ratio("fp32", "openvino", "fp32") == pytest.approx(0.8)
 
 
+def test_a_slow_processor_is_told_of(tmp_path: Path) -> None:
+    run = made_run("squeezenet")
+    assert "was slow" not in bench_results.write([run], tmp_path)[1].read_text()
+    run["rows"][0]["slowed"] = 0.4
+    page = bench_results.write([run], tmp_path)[1].read_text()
+    assert page.count("was slow in up to 40% of the rounds") == 1
+
+
 def test_the_plot_has_a_panel_a_target_and_count_of_threads(tmp_path: Path) -> None:
     bench_results.write([made_run("squeezenet"), made_run("vgg16", "x86-64-avx2")], tmp_path)
     root = ElementTree.parse(tmp_path / "bench.svg").getroot()

@@ -7,13 +7,13 @@ import platform
 import statistics
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from quantune.backend.contender import Contender, Ready
-from quantune.backend.disturbance import others_run, waited_seconds, warning
+from quantune.backend.disturbance import others_run, pace, slowed, waited_seconds, warnings
 from quantune.errors import QuantuneError
 from quantune.progress import Progress, Silent
 from quantune.targets import cpu
@@ -36,9 +36,9 @@ class BenchRow:
     """Milliseconds a call: median, interquartile range and minimum over all calls; and the module's size.
 
     `turns_ms`: the median of each turn. Turns of the same round have the same index in all rows: their ratios
-    say most where neighbours or heat change the processor's speed between rounds. `disturbed`: the
-    share of its time that it waited for cores which others used. `settings`: what the system was told that
-    its figures depend on.
+    say most where neighbours or heat change the processor's speed between rounds. `disturbed`: the share of
+    its time that it waited for cores which others used. `slowed`: the share of the rounds in which the
+    processor was slow for its best. `settings`: what the system was told that its figures depend on.
     """
 
     model: str
@@ -51,6 +51,7 @@ class BenchRow:
     size_bytes: int
     turns_ms: Sequence[float] = ()
     disturbed: float = 0.0
+    slowed: float = 0.0
     settings: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -120,7 +121,7 @@ def benchmark(
             rows += _measure(contenders, count, rounds, budget_seconds, listener)
         finally:
             listener.finish()
-    if said := warning([row.disturbed for row in rows]):
+    for said in warnings([row.disturbed for row in rows], [row.slowed for row in rows]):
         listener.note(f"warning: {said}")
     return rows
 
@@ -129,14 +130,15 @@ def _measure(
     contenders: Sequence[Contender], threads: int, rounds: int, budget_seconds: float, progress: Progress
 ) -> list[BenchRow]:
     timed = [_load(contender, threads) for contender in contenders]
-    started = time.perf_counter()
+    started, paces = time.perf_counter(), list[float]()
     for done in range(rounds):
         if done >= FEWEST_ROUNDS and time.perf_counter() - started > budget_seconds:
             break
+        paces.append(pace())
         for module in timed:
             module.turn()
         progress.advance()
-    return [module.row(threads) for module in timed]
+    return [replace(module.row(threads), slowed=round(slowed(paces), 4)) for module in timed]
 
 
 def _settle() -> None:

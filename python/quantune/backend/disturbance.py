@@ -1,14 +1,21 @@
-"""Who else uses the processors: other programs, and threads of this one that go on after their call."""
+"""Who else uses the processors: other programs, neighbours, our own threads that go on after their call."""
 
 from __future__ import annotations
 
 import contextlib
 import threading
+import time
+from collections.abc import Sequence
 from pathlib import Path
 
 TASKS = Path("/proc/self/task")
 TOLERABLE = 0.03
 """Beyond that share of the time, latencies say more about the other programs than about the module."""
+STEPS = 10_000
+SLOW = 1.25
+"""How many times its least duration a fixed computation may take before something has slowed it down."""
+OFTEN = 0.2
+"""Beyond that share of the time a slow processor is worth a warning."""
 
 
 def waited_seconds() -> float:
@@ -36,12 +43,33 @@ def others_run() -> bool:
     return False
 
 
-def warning(shares: list[float]) -> str | None:
-    """What to say about a run whose rows waited these shares of their time; None if it was quiet enough."""
-    worst = max(shares, default=0.0)
-    if worst <= TOLERABLE:
-        return None
-    return (
-        f"other programs kept this one from the processor for up to {worst:.0%} of the time: "
-        "latencies and ratios are unreliable; measure again on an idle machine"
-    )
+def pace() -> float:
+    """Seconds that a fixed computation takes, some 0.1 ms: more on a core that is shared, or hot."""
+    seconds = []
+    for _ in range(3):
+        begin = time.perf_counter()
+        for _ in range(STEPS):
+            pass
+        seconds.append(time.perf_counter() - begin)
+    return min(seconds)
+
+
+def slowed(paces: Sequence[float]) -> float:
+    """In which share of these moments the processor was slow for its best among them."""
+    return sum(pace > SLOW * min(paces) for pace in paces) / max(len(paces), 1)
+
+
+def warnings(waited: Sequence[float], slow: Sequence[float]) -> list[str]:
+    """What to say about a run whose rows waited, and were slowed down, for these shares of their time."""
+    found = []
+    if (worst := max(waited, default=0.0)) > TOLERABLE:
+        found.append(
+            f"other programs kept this one from the processor for up to {worst:.0%} of the time: "
+            "latencies and ratios are unreliable; measure again on an idle machine"
+        )
+    if (worst := max(slow, default=0.0)) > OFTEN:
+        found.append(
+            f"the processor was slow for {worst:.0%} of the time, as where machines share its cores or "
+            "it runs hot: trust ratios, which compare what ran within a second or so, not milliseconds"
+        )
+    return found
