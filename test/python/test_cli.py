@@ -19,8 +19,10 @@ import torch
 import quantune
 from quantune.backend import dispatches
 from quantune.backend.runner import HostRunner
+from quantune.cli import eval as cli_eval
 from quantune.cli import methods, options
 from quantune.cli.main import run
+from quantune.cli.output import Output
 from quantune.cli.progress import Bars, Lines
 from quantune.costs.store import Cost, open_store
 from quantune.errors import QuantuneError
@@ -207,6 +209,17 @@ def test_bench_says_in_words_what_is_slower(place: Path, call: Call, monkeypatch
     assert len(slow) == 1 and slow[0].startswith("int8 is SLOWER than fp32") and "main_dispatch_" in slow[0]
     (profiles,) = found["dispatches"].values()
     assert set(profiles) == {"fp32", "int8"}, "only what is needed to explain it is profiled"
+
+
+def test_eval_takes_the_network_that_is_trained_on_the_data(capsys: pytest.CaptureFixture[str]) -> None:
+    def meant(model: str, data: str) -> tuple[str, str]:
+        found = cli_eval._meant(model, data, Output(False))
+        return found, capsys.readouterr().err
+
+    found, said = meant("zoo:resnet18", "fashion-mnist")
+    assert found == "zoo:resnet18@32" and "trained on fashion-mnist" in said
+    for model, data in [("zoo:resnet18@32", "fashion-mnist"), ("zoo:resnet18", "random:2"), ("n.py:f", "x/")]:
+        assert meant(model, data) == (model, "")
 
 
 def test_analyze_plan_and_an_edited_plan(place: Path, call: Call, tmp_path: Path) -> None:

@@ -60,6 +60,8 @@ def command(
             raise QuantuneError(f"{subject} is compiled already; leave out --weights and --input-shape")
         job, variants, shipped = _opened(Path(subject), variant, output)
     else:
+        if weights is None and input_shape is None:
+            subject = _meant(subject, data, output)
         _check_zoo(subject, data)
         if variant not in (None, "fp32"):
             raise QuantuneError(
@@ -98,6 +100,17 @@ def _fp32(model: str, weights: Path | None, shape: tuple[int, int, int] | None, 
         if not job.model.trained:
             output.warn(f"the weights of {model} are random, not trained: accuracy says nothing")
     return job
+
+
+def _meant(model: str, data: str, output: Output) -> str:
+    """zoo:NAME → zoo:NAME@32 where that is trained on just these data; the large one lacks their classes."""
+    from quantune import zoo
+
+    small = f"{model.removeprefix('zoo:')}@32"
+    if not model.startswith("zoo:") or small not in zoo.names() or zoo.entry(small).pretrained != data:
+        return model
+    output.warn(f"{model} has ImageNet's classes: this is zoo:{small}, which is trained on {data}")
+    return f"zoo:{small}"
 
 
 def _check_zoo(model: str, data: str) -> None:
