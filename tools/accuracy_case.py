@@ -32,7 +32,7 @@ from quantune.peers.export import export_onnx
 from quantune.plan.schema import Plan, decisions
 from quantune.plan.strategies import Request
 from quantune.plan.strategies.allocation import MENU, average_bits, counts
-from quantune.progress import Progress
+from quantune.progress import Progress, stage
 from quantune.sources import digest, inside
 
 RUNS = Path("build/accuracy")
@@ -133,15 +133,12 @@ class Case:
     def _run(self, plan: Plan | None, variant: str) -> Logits:
         built = self.job.build(variant, plan)
         runner = HostRunner(built.path)
-        self.progress.start(f"running {variant}", len(self.test.images))
-        try:
+        with stage(self.progress, f"running {variant}", len(self.test.images)):
             rows = []
             for index in range(len(self.test.images)):
                 rows.append(runner.run([self.test.images[index : index + 1]])[0][0])
                 self.progress.advance()
             return np.stack(rows)
-        finally:
-            self.progress.finish()
 
     def _key(self, *parts: object) -> str:
         whole = (self.job.model.graph.fingerprint, self.test.fingerprint, *parts)

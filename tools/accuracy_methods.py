@@ -20,7 +20,7 @@ from quantune.plan.budget import Goal, parse_budget
 from quantune.plan.schema import Plan
 from quantune.plan.strategies import find, first_last, greedy, mse_ranking, oracle, random, sized
 from quantune.plan.strategies.allocation import MENU
-from quantune.progress import Silent
+from quantune.progress import Silent, stage
 from quantune.sensitivity.measure import measure
 
 VALIDATION_IMAGES = 2000
@@ -130,13 +130,10 @@ def _output_mse(case: Case, plan: Plan) -> dict[str, float]:
     kept: Record = read_json(path) if path.exists() else {}
     if kept.get("key") == key and not case.again:
         return dict(kept["mse"])
-    case.progress.start("measuring outputs for the MSE ranking")
-    try:
+    with stage(case.progress, "measuring outputs for the MSE ranking"):
         names = modules.instrumented(job.model, job.target, module, plan, job.kernels)
         graph, runner = job.model.graph, HostRunner(module)
         found = measure(runner, names, job.calibration, graph, plan, job.statistics(), Silent())
-    finally:
-        case.progress.finish()
     mse = {layer.name: found.layers[layer.name].accumulated_mse or 0.0 for layer in graph.contractions}
     write_json(path, {"key": key, "mse": mse})
     return mse

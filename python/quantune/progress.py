@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Iterator
 from typing import Protocol, TypeVar
 
@@ -38,12 +39,19 @@ class Silent:
         pass
 
 
-def track(items: Iterable[T], step: str, total: int, progress: Progress) -> Iterator[T]:
-    """Yields the items, reporting each as done once the next is asked for."""
+@contextlib.contextmanager
+def stage(progress: Progress, step: str, total: int | None = None) -> Iterator[None]:
+    """A step that lasts as long as the block, however that ends."""
     progress.start(step, total)
     try:
+        yield
+    finally:
+        progress.finish()
+
+
+def track(items: Iterable[T], step: str, total: int, progress: Progress) -> Iterator[T]:
+    """Yields the items, reporting each as done once the next is asked for."""
+    with stage(progress, step, total):
         for item in items:
             yield item
             progress.advance()
-    finally:
-        progress.finish()

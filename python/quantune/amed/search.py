@@ -20,7 +20,7 @@ from quantune.amed.descent import Best, optimizer_of, train
 from quantune.amed.network import QuantizedNetwork
 from quantune.amed.reward import Judge, Score
 from quantune.amed.settings import TrainingSettings
-from quantune.progress import Progress
+from quantune.progress import Progress, stage
 
 FINALISTS = 4
 """States of highest quality that are judged once more, by the same weights, before the last phase."""
@@ -72,8 +72,7 @@ def run(search: Search, checkpoint: Path, key: str, progress: Progress) -> None:
     if load(search, checkpoint, key) and search.taken:
         progress.note(f"going on after step {search.taken} of {search.steps[1]}")
     searching, total = search.steps
-    progress.start("training bits", total - search.taken)
-    try:
+    with stage(progress, "training bits", total - search.taken):
         while search.taken < total:
             score = search.judged()
             record = _searched(search, score) if search.taken < searching else _record(search, score, "final")
@@ -84,8 +83,6 @@ def run(search: Search, checkpoint: Path, key: str, progress: Progress) -> None:
                 search.state = _finalist(search)
             save(search, checkpoint, key)
             progress.advance()
-    finally:
-        progress.finish()
     search.judged()
     assert search.best is not None
     search.state = search.best.state

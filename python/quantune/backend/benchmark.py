@@ -7,7 +7,7 @@ import platform
 import statistics
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ import numpy as np
 from quantune.backend.contender import Contender, Ready
 from quantune.backend.disturbance import others_run, pace, slowed, waited_seconds, warnings
 from quantune.errors import QuantuneError
-from quantune.progress import Progress, Silent
+from quantune.progress import Progress, Silent, stage
 from quantune.targets import cpu
 
 PACKAGES = (
@@ -82,7 +82,7 @@ class _Timed:
         self.turns.append(statistics.median(turn))
         self.typical = min(self.typical, *turn)  # the calls that loading made may have been disturbed
 
-    def row(self, threads: int) -> BenchRow:
+    def row(self, threads: int, slow: float) -> BenchRow:
         low, median, high = (float(v) for v in np.percentile(self.seconds, (25, 50, 75)) * 1e3)
         return BenchRow(
             model=self.contender.model,
@@ -95,6 +95,7 @@ class _Timed:
             size_bytes=self.contender.size_bytes,
             turns_ms=[round(seconds * 1e3, 5) for seconds in self.turns],
             disturbed=round(self.waited / (threads * sum(self.seconds)), 4),
+            slowed=slow,
             settings=dict(self.ready.settings),
         )
 
@@ -116,11 +117,9 @@ def benchmark(
     listener = progress or Silent()
     rows: list[BenchRow] = []
     for count in threads:
-        listener.start(f"timing {len(contenders)} modules on {count} thread{'s' * (count > 1)}", rounds)
-        try:
+        on = f"{count} thread{'s' * (count > 1)}"
+        with stage(listener, f"timing {len(contenders)} modules on {on}", rounds):
             rows += _measure(contenders, count, rounds, budget_seconds, listener)
-        finally:
-            listener.finish()
     for said in warnings([row.disturbed for row in rows], [row.slowed for row in rows]):
         listener.note(f"warning: {said}")
     return rows
@@ -138,7 +137,8 @@ def _measure(
         for module in timed:
             module.turn()
         progress.advance()
-    return [replace(module.row(threads), slowed=round(slowed(paces), 4)) for module in timed]
+    slow = round(slowed(paces), 4)
+    return [module.row(threads, slow) for module in timed]
 
 
 def _settle() -> None:

@@ -9,6 +9,7 @@ import typer
 
 from quantune.cli import options
 from quantune.cli.output import Output
+from quantune.progress import stage
 
 if TYPE_CHECKING:
     from quantune.costs.shapes import Shape
@@ -72,11 +73,8 @@ def _graphs(models: list[str], output: Output) -> Iterator[tuple[str, Graph]]:
     from quantune.ingress.load import load_model
 
     for name in models:
-        output.progress.start(f"importing {name}")
-        try:
+        with stage(output.progress, f"importing {name}"):
             yield name, load_model(name).graph
-        finally:
-            output.progress.finish()
 
 
 def _measured(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from quantune.cli.output import Output
 from quantune.errors import QuantuneError
+from quantune.progress import stage
 
 if TYPE_CHECKING:
     from quantune.backend.contender import Contender
@@ -164,14 +165,11 @@ def benchmarked(
 def _dispatches(job: Job, variant: str) -> list[dict[str, Any]]:
     from quantune.backend.dispatches import time_dispatches
 
-    job.progress.start(f"profiling the dispatches of {variant}")
-    try:
+    with stage(job.progress, f"profiling the dispatches of {variant}"):
         return [
             asdict(found) | ({"layer": found.layer} if found.layer else {})
             for found in time_dispatches(job.variant_path(variant))
         ]
-    finally:
-        job.progress.finish()
 
 
 def assembled(job: Job, plan: Plan, built: dict[str, Built]) -> dict[str, Any]:

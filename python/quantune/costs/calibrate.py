@@ -13,7 +13,7 @@ from quantune.costs.store import Cost, Store
 from quantune.errors import QuantuneError
 from quantune.graph.model import Graph
 from quantune.plan.cost import TILE
-from quantune.progress import Progress, Silent
+from quantune.progress import Progress, Silent, stage
 from quantune.targets import Target
 from quantune.targets.cost_model import PRECISIONS
 
@@ -76,8 +76,7 @@ def calibrate(
     progress, began = progress or Silent(), time.monotonic()
     left: list[Work] = []
     batches = list(_batches(works))
-    progress.start(f"measuring layers on {store.cpu}", len(works))
-    try:
+    with stage(progress, f"measuring layers on {store.cpu}", len(works)):
         for batch in batches:
             if budget_seconds is not None and time.monotonic() - began > budget_seconds:
                 left += batch
@@ -88,8 +87,6 @@ def calibrate(
             store.save()
             left += [work for work in batch if work not in found]
             progress.advance(len(batch))
-    finally:
-        progress.finish()
     return left
 
 

@@ -17,7 +17,7 @@ from quantune.ingress.load import load_model
 from quantune.ingress.model import Model
 from quantune.ir.session import Workspace
 from quantune.job.cache import file_digest, key_of
-from quantune.progress import Progress
+from quantune.progress import Progress, stage
 from quantune.zoo.weights import checkpoint
 
 Shape = tuple[int, int, int]
@@ -36,8 +36,7 @@ def import_model(
     record = _record(folder)
     if record is not None and record["key"] == key and _unchanged(record["files"]):
         return reopen_model(folder)
-    progress.start(f"importing {spec}")
-    try:
+    with stage(progress, f"importing {spec}"):
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".import-", dir=folder) as scratch:
             model = load_model(spec, weights, input_shape, Path(scratch))
@@ -45,8 +44,6 @@ def import_model(
             original, reference = (
                 path.replace(folder / path.name) for path in (model.original_path, model.reference_path)
             )
-    finally:
-        progress.finish()
     model = dataclasses.replace(model, original_path=original, reference_path=reference)
     write_json(folder / "model.json", {"key": key, "files": _sources(spec), **_facts(model)})
     return model

@@ -32,7 +32,7 @@ from quantune.plan.quantizers import quantizations
 from quantune.plan.schema import Plan, Quantization, decisions
 from quantune.plan.settings import DEFAULT, Settings
 from quantune.plan.strategies import INFORMED, Request, find, uniform
-from quantune.progress import Progress, Silent
+from quantune.progress import Progress, Silent, stage
 from quantune.sensitivity.measure import measure
 from quantune.sensitivity.probes import CONSTANTS, probes_of
 from quantune.sensitivity.result import SCHEMA, Sensitivity
@@ -167,12 +167,9 @@ class Job:
     ) -> modules.Built:
         """Compiles, with the constants that the plan's methods find."""
         found = repairs.find_repairs(variant, model, plan, key, self.calibration, self.cache, self.progress)
-        with repairs.mended(model, plan, found, self.cache) as (mended, pinned):
-            self.progress.start(f"compiling {variant}")
-            try:
-                built = modules.build(mended, self.target, path, pinned, text, self.kernels)
-            finally:
-                self.progress.finish()
+        mending = repairs.mended(model, plan, found, self.cache)
+        with mending as (mended, pinned), stage(self.progress, f"compiling {variant}"):
+            built = modules.build(mended, self.target, path, pinned, text, self.kernels)
         return dataclasses.replace(built, reports={**built.reports, **found.report})
 
     def ship(self, variant: str, plan: Plan) -> None:
@@ -193,11 +190,8 @@ class Job:
         path, flags = self._scratch / f"iree-fp32-{name}.vmfb", IREE_FLAGS[name]
         key = key_of("iree", self.model.graph.fingerprint, self.target, flags)
         if not self.cache.fresh(path, key):
-            self.progress.start(f"compiling plain IREE, {name} flags")
-            try:
+            with stage(self.progress, f"compiling plain IREE, {name} flags"):
                 compile_module(self.model.original_path, path, self.target, flags)
-            finally:
-                self.progress.finish()
             self.cache.record(path, key)
         return path
 
@@ -236,13 +230,10 @@ class Job:
         return with_settings(plan, self.model.graph, self.settings)
 
     def _compile_instrumented(self, file: str, plan: Plan | None) -> list[str]:
-        self.progress.start("compiling the instrumented network")
-        try:
+        with stage(self.progress, "compiling the instrumented network"):
             return modules.instrumented(
                 self.model, self._measure_on, self._scratch / file, plan, self.kernels
             )
-        finally:
-            self.progress.finish()
 
     def _needs_host(self, what: str) -> None:
         if not self.target.runs_here:

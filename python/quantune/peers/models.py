@@ -16,6 +16,7 @@ from quantune.job.cache import file_digest
 from quantune.job.folder import JobOptions
 from quantune.peers import onnxruntime
 from quantune.peers.export import export_onnx, quantize_onnx
+from quantune.progress import stage
 
 VARIANTS = ("fp32", "int8")
 PACKAGES = ("torch", "onnx", "onnxruntime")
@@ -34,14 +35,11 @@ def onnx_files(job: Job, options: JobOptions) -> dict[str, Path]:
     keys["int8"] = _key(keys["fp32"], job.calibration.fingerprint)
     stale = [variant for variant in VARIANTS if not job.cache.fresh(paths[variant], keys[variant])]
     for variant in stale:
-        job.progress.start(f"making {variant}.onnx for peers")
-        try:
+        with stage(job.progress, f"making {variant}.onnx for peers"):
             if variant == "fp32":
                 _export(job, options, paths["fp32"])
             else:
                 quantize_onnx(paths["fp32"], paths["int8"], job.calibration)
-        finally:
-            job.progress.finish()
         job.cache.record(paths[variant], keys[variant])
     return paths
 

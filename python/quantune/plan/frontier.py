@@ -13,7 +13,7 @@ from quantune.plan.solve import Limits, Solution, best
 from quantune.plan.strategies.milp import Exact, exact_of, plan_of
 from quantune.plan.strategies.misses import missed
 from quantune.plan.strategies.request import Request
-from quantune.progress import Progress, Silent
+from quantune.progress import Progress, Silent, stage
 from quantune.sensitivity.metrics import decibels
 
 Axis = Literal["latency", "size"]
@@ -43,11 +43,8 @@ def frontier(request: Request, axis: Axis, count: int, progress: Progress | None
     """
     exact, progress = exact_of(request), progress or Silent()
     limits = exact.limits(request.goal)
-    progress.start(f"solving for {axis}", count)
-    try:
+    with stage(progress, f"solving for {axis}", count):
         found = _spread(exact, axis, limits, count, progress)
-    finally:
-        progress.finish()
     if not found:
         raise missed(exact.program, limits, request.goal, exact.fp32)
     return [point_of(exact, axis, solution) for solution in found]
