@@ -33,6 +33,10 @@ class FloatGroup:
     def image(self) -> ir.Value:
         return self.anchor.operands[0]
 
+    @property
+    def never_negative(self) -> bool:
+        return self.finish.clamp[0] >= 0
+
 
 def float_group(ops: list[ir.Operation], anchor: ir.Operation) -> FloatGroup | None:
     """The layer if it is a contraction with constant weights; anything else is none of the kernels'."""

@@ -19,12 +19,14 @@ class KernelCall:
 
     Attributes:
         layer: whose name the dispatch carries.
-        family: such as qconv; with a residual, the symbol is that of `<family>_residual`.
+        family: such as qconv; with a residual, the symbol is that of `<family>_residual`, with working
+            memory that of `<family>_pooled`.
         pack: called once, when it is known where the operands lie.
         whole_rows: the image's pixels must lie side by side (`Geometry.whole_rows`).
         reads_views: the image and the residual may lie inside larger tensors.
         writes_views: the result may, and may get a frame.
         never_negative: the result is f32 >= 0, so that padding it with 0 changes no maximum.
+        memory: bytes of working memory for each workgroup, which comes behind the result.
     """
 
     request: ir.Operation
@@ -35,6 +37,13 @@ class KernelCall:
     reads_views: bool = True
     writes_views: bool = True
     never_negative: bool = False
+    memory: int = 0
+
+    @property
+    def symbol(self) -> str:
+        """The kernel's, but for the instruction set."""
+        kind = "_residual" if self.residual is not None else "_pooled" if self.memory else ""
+        return f"quantune_{self.family}{kind}"
 
     @property
     def image(self) -> ir.Value:

@@ -18,6 +18,8 @@ from quantune.passes.ukernels import bitcode
 from quantune.passes.ukernels.image import Placement
 from quantune.passes.ukernels.layouts import Layout, layout_of
 
+NOT_TIED = -1  # in `tied_operands`: a result of its own
+
 
 @dataclass(frozen=True)
 class KernelTarget:
@@ -64,11 +66,13 @@ class Kernels:
         reads_views: bool = True,
         writes_views: bool = True,
         never_negative: bool = False,
+        memory: int = 0,
     ) -> ir.Value:
         """The result of a kernel; `write` puts the dispatch there. The rest is as in KernelCall."""
         operands = [image, *([] if residual is None else [residual])]
         op = ir.Operation.create("builtin.unrealized_conversion_cast", results=[result], operands=operands)
-        call = KernelCall(op, layer, family, pack, whole_rows, reads_views, writes_views, never_negative)
+        views = (reads_views, writes_views)
+        call = KernelCall(op, layer, family, pack, whole_rows, *views, never_negative, memory)
         self.calls.append(call)
         return call.result
 
@@ -103,9 +107,13 @@ class Kernels:
         operands = [*(view.base for view in views), build.bytes_constant(blob)]
         if home.shared:
             operands.append(home.tensor or build.empty(home.kind.shape, home.kind.element_type))
-        sizes = [tensor_bytes(value.type) for value in operands]
-        symbol = self._export(call, (*sizes, *([] if home.shared else [tensor_bytes(home.kind)])), workgroups)
-        home.tensor = _flow_dispatch(symbol, operands, home.kind, tied=home.shared)
+        results = [home.kind]
+        if call.memory:
+            results.append(build.tensor_type([workgroups[0] * call.memory], build.integer(8)))
+        written = results[home.shared :]
+        sizes = (*(tensor_bytes(value.type) for value in operands), *map(tensor_bytes, written))
+        symbol = self._export(call, sizes, workgroups)
+        home.tensor = _flow_dispatch(symbol, operands, results, tied=home.shared)
         if call is home.members[-1][0]:
             home.publish()
 
@@ -114,10 +122,9 @@ class Kernels:
         isa = self.target.isa(call.family)
         assert isa is not None, call.family
         self.families[call.family] = isa
-        kernel = f"quantune_{call.family}{'' if call.residual is None else '_residual'}_{isa}"
         name = re.sub(r"[^\w.]", "_", call.layer) + f"${call.family}_{isa}"
         symbol = next(s for s in _numbered(name) if s not in self.entries)
-        self.entries[symbol] = Entry(symbol, kernel, sizes, workgroups)
+        self.entries[symbol] = Entry(symbol, f"{call.symbol}_{isa}", sizes, workgroups)
         return symbol
 
     def _write_executable(self, module: ir.Module) -> None:
@@ -138,16 +145,17 @@ def _numbered(name: str) -> Iterator[str]:
 
 
 def _flow_dispatch(
-    symbol: str, operands: Sequence[ir.Value], result: ir.RankedTensorType, tied: bool
+    symbol: str, operands: Sequence[ir.Value], results: Sequence[ir.RankedTensorType], tied: bool
 ) -> ir.Value:
-    """tied: the result takes the place of the last operand."""
+    """The first result. tied: it takes the place of the last operand."""
     attributes: dict[str, ir.Attribute] = {
         "entry_points": ir.ArrayAttr.get([ir.SymbolRefAttr.get([EXECUTABLE, symbol])]),
         "operandSegmentSizes": ir.DenseI32ArrayAttr.get([0, len(operands), 0, 0]),
     }
     if tied:
-        last = ir.IntegerAttr.get(ir.IndexType.get(), len(operands) - 1)
-        attributes["tied_operands"] = ir.ArrayAttr.get([last])
+        places = [len(operands) - 1, *[NOT_TIED] * (len(results) - 1)]
+        index = ir.IndexType.get()
+        attributes["tied_operands"] = ir.ArrayAttr.get([ir.IntegerAttr.get(index, at) for at in places])
     return ir.Operation.create(
-        "flow.dispatch", results=[result], operands=list(operands), attributes=attributes
-    ).result
+        "flow.dispatch", results=list(results), operands=list(operands), attributes=attributes
+    ).results[0]

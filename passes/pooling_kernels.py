@@ -32,7 +32,7 @@ def average(name: str, group: IntegerGroup, kernels: Kernels) -> str:
     if isa is None:
         return "generated code: no kernel for this target"
     stored, source = group.source(group.anchor.operands[0])
-    geometry = _geometry(group.anchor)
+    geometry = pool_geometry(group.anchor)
     out = values.shape(group.result)
     if math.prod(out) != geometry.rows * geometry.filters or out[-1] != geometry.filters:
         return "generated code: its result is not channels-last"
@@ -64,7 +64,7 @@ def float_maximum(name: str, pool: ir.Operation, kernels: Kernels) -> str:
     padding = None if pad is None else match.padding_of(pad)
     if pad is not None and padding is not None and padding[2] == -math.inf:
         source = pad.operands[0]
-        if _never_negative(source, kernels) and _meets_image(pool, values.shape(source), padding[0]):
+        if _never_negative(source, kernels) and meets_image(pool, values.shape(source), padding[0]):
             image = build.pad(source, padding[0], padding[1], build.scalar(0.0, build.f32()))
     return _maximum(name, "fmaxpool", pool, image, kernels)
 
@@ -73,7 +73,7 @@ def _maximum(name: str, family: str, pool: ir.Operation, image: ir.Value, kernel
     isa = kernels.target.isa(family)
     if isa is None:
         return "generated code: no kernel for this target"
-    geometry = _geometry(pool)
+    geometry = pool_geometry(pool)
     value = pool.results[0]
     element = element_bytes(value.type)
 
@@ -98,9 +98,9 @@ def _never_negative(value: ir.Value, kernels: Kernels) -> bool:
     return any(call.result == value and call.never_negative for call in kernels.calls)
 
 
-def _meets_image(pool: ir.Operation, dims: Sequence[int], low: Sequence[int]) -> bool:
+def meets_image(pool: ir.Operation, dims: Sequence[int], low: Sequence[int]) -> bool:
     """Whether every window has a pixel of the image [1, H, W, C] that lies behind `low` pixels of padding."""
-    geometry = _geometry(pool)
+    geometry = pool_geometry(pool)
     out = (geometry.out_height, geometry.out_width)
     for axis in (0, 1):
         first = geometry.strides[axis] * np.arange(out[axis])[:, None] - low[1 + axis]
@@ -110,7 +110,7 @@ def _meets_image(pool: ir.Operation, dims: Sequence[int], low: Sequence[int]) ->
     return True
 
 
-def _geometry(pool: ir.Operation) -> Geometry:
+def pool_geometry(pool: ir.Operation) -> Geometry:
     """Of a pooling operation, or of a sum over the whole image."""
     _, height, width, channels = values.shape(pool.operands[0])
     if match.spatial_sum(pool) is not None:

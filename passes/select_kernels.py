@@ -15,6 +15,7 @@ from quantune.passes.float_group import FloatGroup, float_group
 from quantune.passes.integer_group import IntegerGroup, geometry_of
 from quantune.passes.kernel_dispatch import Kernels, KernelTarget
 from quantune.passes.place_results import fold_casts
+from quantune.passes.pooled_convolutions import find_pool, request_pooled
 from quantune.passes.prove_accumulators import flush_schedule
 from quantune.passes.ukernels.image import Placement
 from quantune.passes.ukernels.pack import pack_conv
@@ -37,7 +38,8 @@ class SelectKernels(Pass):
         target: the processor (on the command line its name, such as x86-64-avx2); without one, and on
             processors that have no kernels, everything is left to IREE's code generation.
 
-    A result that kernels read padded is written into a tensor that has the border already, and results that
+    A large f32 convolution that only a maximum pool reads pools at once (`passes/pooled_convolutions.py`). A
+    result that kernels read padded is written into a tensor that has the border already, and results that
     are concatenated are written side by side into one (`passes/place_results.py`): neither is copied.
 
     Before:
@@ -56,6 +58,8 @@ class SelectKernels(Pass):
         choices: dict[str, str] = {}
         kernels = Kernels(self.target)
         for name, ops in layer_operations(module).items():
+            if name in choices:
+                continue
             anchor = anchor_of(ops)
             with ir.InsertionPoint(ops[-1]), anchor.location:
                 if quant.precision_of(anchor) == "integer":
@@ -64,7 +68,7 @@ class SelectKernels(Pass):
                 elif anchor.name == pooling_kernels.FLOAT_MAXIMUM:
                     choices[name] = pooling_kernels.float_maximum(name, anchor, kernels)
                 elif (group := float_group(ops, anchor)) is not None:
-                    choices[name] = self._float(name, group, kernels)
+                    choices |= self._float(name, group, kernels)
         quantizations = map_kernels.casts(module, kernels)
         fold_casts(module)
         choices |= channel_moves.shuffles(module, kernels)
@@ -125,22 +129,26 @@ class SelectKernels(Pass):
         slow = ", widening every product: 8-bit weights may overflow 16 bits, 7-bit ones would not"
         return f"kernel {family} for {isa}{slow if unproved else ''}"
 
-    def _float(self, name: str, group: FloatGroup, kernels: Kernels) -> str:
-        """The same for a layer that stays f32."""
+    def _float(self, name: str, group: FloatGroup, kernels: Kernels) -> dict[str, str]:
+        """The same for a layer that stays f32, and for a pool that its kernel takes over."""
         family = "fdepthwise" if group.anchor.name == match.DEPTHWISE else "fconv"
         isa = self.target.isa(family)
         if isa is None:
-            return "generated code: no f32 kernel for this target"
+            return {name: "generated code: no f32 kernel for this target"}
         geometry = geometry_of(group.anchor)
+        chosen = f"kernel {family} for {isa}"
+        pool = find_pool(group, geometry) if family == "fconv" else None
+        if pool is not None:
+            request_pooled(name, group, geometry, pool, kernels, isa)
+            return {name: f"{chosen}, which pools for {pool.layer}", pool.layer: f"{chosen}, that of {name}"}
 
         def pack(where: Placement) -> tuple[bytes, tuple[int, int]]:
             pack_family = pack_fdepthwise if family == "fdepthwise" else pack_fconv
             return pack_family(isa, geometry, group.weight, group.finish, where)
 
         result = build.tensor_type(values.shape(group.result), build.f32())
-        positive = group.finish.clamp[0] >= 0
         value = kernels.request(
-            name, family, group.image, group.residual, result, pack, never_negative=positive
+            name, family, group.image, group.residual, result, pack, never_negative=group.never_negative
         )
         group.result.replace_all_uses_with(value)
-        return f"kernel {family} for {isa}"
+        return {name: chosen}

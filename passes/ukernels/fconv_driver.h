@@ -2,6 +2,7 @@
 // defines
 //   TILE_ROWS, TILE_COLUMNS         of a tile
 //   multiply_tile(tile, count)      `count` rows: bias + products, + residual, clamp, store
+//   ELEMENT, BLOCK                  what maxpool_row.h wants
 // and then includes this file. Rows beyond `count` up to TILE_ROWS repeat the last one, operands and results alike, so that a kernel may
 // compute more rows than it is asked for.
 #include "common.h"
@@ -20,7 +21,6 @@ typedef struct {
   const u8 *residual;  // or null
   u8 *out;
   const i32 *params;
-  i64 first;                                                     // row of the workgroup
   i32 inputs[MOST_ROWS], outs[MOST_ROWS], residuals[MOST_ROWS];  // byte offsets of the workgroup's pixels
 } Convolution;
 
@@ -107,7 +107,7 @@ OUTLINE void do_few_rows(const Convolution *c, i64 rows, i64 shares, i64 tile) {
 }
 
 // Rows are shared out evenly: a last tile of one row would cost almost as much as a full one.
-INLINE void do_workgroup(const Convolution *c, i64 rows, i64 begin, i64 end) {
+OUTLINE void do_workgroup(const Convolution *c, i64 rows, i64 begin, i64 end) {
   const i64 shares = (rows + TILE_ROWS - 1) / TILE_ROWS;
   if (shares <= MOST_SHARES && !c->params[FCONV_tiles_inner]) {
     for (i64 tile = begin; tile < end; tile++) do_few_rows(c, rows, shares, tile);
@@ -133,7 +133,6 @@ INLINE void convolve(const u8 *input, const u8 *residual, const u8 *blob, u8 *ou
   const i32 *p = c.params;
   const Image in = IMAGE(FCONV, p, in), result = IMAGE(FCONV, p, out), other = IMAGE(FCONV, p, residual);
   const i64 first = x * p[FCONV_block_rows], last = smaller(first + p[FCONV_block_rows], p[FCONV_rows]), width = p[FCONV_out_width];
-  c.first = first;
   find_pixels(c.inputs, &in, width, first, last - first);
   find_pixels(c.outs, &result, width, first, last - first);
   if (residual) find_pixels(c.residuals, &other, width, first, last - first);
@@ -148,3 +147,5 @@ INLINE void convolve(const u8 *input, const u8 *residual, const u8 *blob, u8 *ou
 }
 
 ENTRY_POINTS(fconv, convolve)
+
+#include "fconv_pooled.h"

@@ -1,4 +1,4 @@
-// Maximum pooling of blocks of BYTES bytes of a pixel; maxpool.h includes this file once for each size.
+// Maximum pooling of blocks of BYTES bytes of a pixel; maxpool_row.h includes this file once for each size.
 #define NAME(name) JOIN(name, BYTES)
 
 typedef Element NAME(Block) __attribute__((vector_size(BYTES)));

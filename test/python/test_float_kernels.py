@@ -12,6 +12,8 @@ from quantune.backend import emulation
 from quantune.backend.compiler import compile_module, kernel_target
 from quantune.backend.pipeline import fp32
 from quantune.backend.runner import EmulatedArmRunner, HostRunner
+from quantune.ingress.load import load_model
+from quantune.ingress.model import Model
 from quantune.job.modules import lowered
 from quantune.reference import execute_float
 from quantune.targets import get
@@ -34,23 +36,44 @@ TOLERANCE = 1e-4
 def test_every_contraction_is_a_kernel_and_right(
     network: GetNetwork, tmp_path: Path, name: str, target: str
 ) -> None:
-    chosen, model = get(target), network(name).model
-    emulated = chosen.architecture != get("host").architecture
-    missing = emulation.available() if emulated else None
-    if missing is not None or not (emulated or (chosen.runs_here and chosen.kernel_isas)):
-        pytest.skip(missing or f"this processor cannot run {target}'s kernels")
-    source, reports = lowered(model, fp32(kernel_target(chosen)))
-    choices = reports["select-kernels"]["choices"]
+    model = network(name).model
+    choices = compiled_right(model, target, tmp_path)
     for layer in model.graph.contractions:
         family = "fdepthwise" if layer.kind == "depthwise_conv2d" else "fconv"
         assert choices[layer.name].startswith(f"kernel {family} for "), (layer.name, choices[layer.name])
     for layer in model.graph.layers:
         if layer.kind == "max_pool":
             assert choices[layer.name].startswith("kernel fmaxpool for "), choices[layer.name]
-    compile_module(source, tmp_path / "network.vmfb", chosen)
+
+
+@pytest.mark.parametrize(
+    ("name", "target"),
+    [("squeezenet", "host"), ("resnet18", "x86-64-avx2"), ("squeezenet", "cortex-a53")],
+)
+def test_a_large_convolution_pools_at_once(tmp_path: Path, name: str, target: str) -> None:
+    """The first one, of 96x96 pictures; with padding (ResNet18) and without."""
+    model = load_model(f"zoo:{name}", None, (3, 96, 96), tmp_path)
+    choices = compiled_right(model, target, tmp_path)
+    first, pool = (
+        next(la.name for la in model.graph.layers if la.kind == kind) for kind in ("conv2d", "max_pool")
+    )
+    assert choices[first].endswith(f", which pools for {pool}")
+    assert choices[pool].endswith(f", that of {first}")
+
+
+def compiled_right(model: Model, target: str, folder: Path) -> dict[str, str]:
+    """What select-kernels chose; skips where the target's kernels cannot be run."""
+    chosen = get(target)
+    emulated = chosen.architecture != get("host").architecture
+    missing = emulation.available() if emulated else None
+    if missing is not None or not (emulated or (chosen.runs_here and chosen.kernel_isas)):
+        pytest.skip(missing or f"this processor cannot run {target}'s kernels")
+    source, reports = lowered(model, fp32(kernel_target(chosen)))
+    compile_module(source, folder / "network.vmfb", chosen)
     runner = EmulatedArmRunner if emulated else HostRunner
     image = images(model.input_shape)[0]
-    found = runner(tmp_path / "network.vmfb").run([image])
+    found = runner(folder / "network.vmfb").run([image])
     expected = execute_float(model.graph, {"input": image})
     for value, output in zip(found, model.graph.outputs, strict=True):
         assert np.abs(value - expected[output]).max() <= TOLERANCE * np.abs(expected[output]).max()
+    return dict(reports["select-kernels"]["choices"])

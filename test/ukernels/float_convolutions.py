@@ -111,19 +111,15 @@ def prepare(case: FloatConvolution, machine: Machine) -> tuple[Call, Array, Arra
     A sum of n products and m other terms, in any order, is off by at most n + m roundings of the sum of the
     magnitudes (N. Higham, "Accuracy and Stability of Numerical Algorithms", section 3.1).
     """
-    random = np.random.default_rng([case.seed, case.channels, case.filters])
-    x = random.normal(size=(*case.reach, case.channels)).astype(np.float32)
-    inputs = case.channels // case.groups
-    shape = (*case.kernel, inputs, case.filters) if case.filters else (*case.kernel, case.channels)
-    weight = (random.normal(size=shape) * 2.0 ** random.integers(-3, 3, shape[-1])).astype(np.float32)
-    bias = random.normal(size=case.results).astype(np.float32) if case.bias else None
+    x, weight, finish = numbers(case)
+    random = np.random.default_rng([case.seed, case.channels])
     other = random.normal(size=(*case.out, case.results)).astype(np.float32) if case.residual else None
     exact, magnitude = (_sum(case, part(x), part(weight)) for part in (_same, np.abs))
-    for term in (bias, other):
+    for term in (finish.bias, other):
         if term is not None:
             exact, magnitude = exact + term, magnitude + np.abs(term)
-    terms = int(np.prod(case.kernel)) * (inputs if case.filters else 1) + 2
-    blob, workgroups = _pack(case, weight, Finish(bias, case.residual, case.clamp), machine)
+    terms = int(np.prod(weight.shape[: -1 if case.filters else 2])) + 2
+    blob, workgroups = _pack(case, weight, finish, machine)
     operands = [_among_nans(case.around_input, x)]
     if other is not None:
         operands.append(_among_nans(case.around_residual, other))
@@ -135,6 +131,17 @@ def prepare(case: FloatConvolution, machine: Machine) -> tuple[Call, Array, Arra
     part = None if written.all() else written
     call = Call(name, inputs_and_constants, bound.nbytes, workgroups, part)
     return call, expected, bound
+
+
+def numbers(case: FloatConvolution) -> tuple[Array, Array, Finish]:
+    """(image [H, W, C], weights, what follows the sums)."""
+    random = np.random.default_rng([case.seed, case.channels, case.filters])
+    x = random.normal(size=(*case.reach, case.channels)).astype(np.float32)
+    inputs = case.channels // case.groups
+    shape = (*case.kernel, inputs, case.filters) if case.filters else (*case.kernel, case.channels)
+    weight = (random.normal(size=shape) * 2.0 ** random.integers(-3, 3, shape[-1])).astype(np.float32)
+    bias = random.normal(size=case.results).astype(np.float32) if case.bias else None
+    return x, weight, Finish(bias, case.residual, case.clamp)
 
 
 def _among_nans(around: Surroundings, image: Array) -> Array:

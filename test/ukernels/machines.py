@@ -32,6 +32,7 @@ class Call:
     """One use of `quantune_<kernel>_<isa>`; the result's size is in bytes.
 
     written: for each byte of the result, whether the kernel writes it; by default all.
+    memory: bytes of working memory behind the result.
     """
 
     kernel: str
@@ -39,6 +40,7 @@ class Call:
     result_bytes: int
     workgroups: tuple[int, int]
     written: NDArray[np.bool_] | None = None
+    memory: int = 0
 
 
 class KernelFault(AssertionError):
@@ -152,14 +154,15 @@ each_float_depthwise_machine = each_of("fdepthwise")
 
 
 def _names(family: str) -> tuple[str, ...]:
-    return (family,) if family in ("qmaxpool", "fmaxpool", "move") else (family, f"{family}_residual")
+    if family in ("qmaxpool", "fmaxpool", "move"):
+        return (family,)
+    return (family, f"{family}_residual", *(["fconv_pooled"] if family == "fconv" else []))
 
 
 def _pack(call: Call, kernel: int) -> bytes:
-    sizes = [*map(len, call.inputs), call.result_bytes]
-    return struct.pack(f"<{4 + len(sizes)}q", kernel, len(sizes), *call.workgroups, *sizes) + b"".join(
-        call.inputs
-    )
+    sizes = [*map(len, call.inputs), call.result_bytes, *([call.memory] if call.memory else [])]
+    words = (kernel, len(sizes), len(call.inputs), *call.workgroups, *sizes)
+    return struct.pack(f"<{len(words)}q", *words) + b"".join(call.inputs)
 
 
 @functools.cache

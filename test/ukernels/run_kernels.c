@@ -1,7 +1,7 @@
 // Runs kernels on the calls of a file, every operand flush against pages that may not be touched: run_kernels <calls> <results>
 //
-// A call is i64 words (kernel, operands, workgroups x, workgroups y, bytes of each operand; the last operand is the result), then the
-// bytes of the other operands. It runs twice: operands before a guard page and workgroups in order, then behind one and in reverse;
+// A call is i64 words (kernel, operands, inputs, workgroups x, workgroups y, bytes of each operand), then the bytes of the inputs. The
+// operand behind these is the result, one behind that working memory. It runs twice: operands before a guard page and workgroups in order, then behind one and in reverse;
 // both results are written. A kernel that leaves its operands or writes into an input ends the program with a line that names the call.
 #include <signal.h>
 #include <stdint.h>
@@ -71,12 +71,12 @@ static void dispatch(void (*kernel)(void), i64 count, const Operand *o, i64 x, i
 }
 
 static void run(const i64 *head, const i64 *sizes, const uint8_t *const *inputs, int second, FILE *results) {
-  const i64 count = head[1], wide = head[2], groups = head[2] * head[3];
+  const i64 count = head[1], result = head[2], wide = head[3], groups = head[3] * head[4];
   const int fill = second ? 0x5A : 0xA5;  // what is never written differs between the runs
   Operand o[MOST_OPERANDS];
   for (i64 i = 0; i < count; i++) {
     o[i] = place(sizes[i], !second, fill);
-    if (i == count - 1) break;
+    if (i >= result) continue;
     memcpy(o[i].data, inputs[i], sizes[i]);
     mprotect(o[i].map, o[i].inner, PROT_READ);
   }
@@ -84,10 +84,10 @@ static void run(const i64 *head, const i64 *sizes, const uint8_t *const *inputs,
     const i64 group = second ? groups - 1 - i : i;
     dispatch(kernels[head[0]], count, o, group % wide, group / wide);
   }
-  const Operand *out = &o[count - 1];
-  for (i64 i = 0; i < out->inner; i++)
-    if ((out->map + i < out->data || out->map + i >= out->data + out->size) && out->map[i] != fill) fail("wrote outside its result");
-  fwrite(out->data, 1, out->size, results);
+  for (const Operand *out = &o[result]; out != &o[count]; out++)
+    for (i64 i = 0; i < out->inner; i++)
+      if ((out->map + i < out->data || out->map + i >= out->data + out->size) && out->map[i] != fill) fail("wrote outside its result");
+  fwrite(o[result].data, 1, o[result].size, results);
   for (i64 i = 0; i < count; i++) munmap(o[i].map - page, o[i].inner + 2 * page);
 }
 
@@ -96,15 +96,15 @@ int main(int argc, char **argv) {
   if (!calls || !results) fail("usage: run_kernels <calls> <results>");
   page = sysconf(_SC_PAGESIZE);
   signal(SIGSEGV, on_fault), signal(SIGBUS, on_fault);
-  i64 head[4], sizes[MOST_OPERANDS];
+  i64 head[5], sizes[MOST_OPERANDS];
   for (i64 index = 0; fread(head, sizeof head, 1, calls) == 1; index++) {
     snprintf(crash_message, sizeof crash_message, "call %ld ", (long)index);
     uint8_t *inputs[MOST_OPERANDS] = {0};
     if (head[1] != 3 && head[1] != 4) fail("must have three or four operands");
     read_exactly(sizes, 8 * head[1], calls);
-    for (i64 i = 0; i < head[1] - 1; i++) read_exactly(inputs[i] = malloc(sizes[i]), sizes[i], calls);
+    for (i64 i = 0; i < head[2]; i++) read_exactly(inputs[i] = malloc(sizes[i]), sizes[i], calls);
     for (int second = 0; second < 2; second++) run(head, sizes, (const uint8_t *const *)inputs, second, results);
-    for (i64 i = 0; i < head[1] - 1; i++) free(inputs[i]);
+    for (i64 i = 0; i < head[2]; i++) free(inputs[i]);
   }
   return fclose(results) != 0;
 }

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from float_convolutions import INFINITY, FloatConvolution, check, prepare
+from float_convolutions import INFINITY, FloatConvolution, check, numbers, prepare
 from machines import Machine, each_float_machine
 from quantune.passes.ukernels.image import Frame
 from surroundings import Surroundings
@@ -131,6 +132,22 @@ def test_small_and_large_panels_and_shared_columns(machine: Machine) -> None:
             FloatConvolution((2, 2), 2048, 16),
         ],
     )
+
+
+@each_float_machine
+@pytest.mark.parametrize("filters", [20, 0], ids=["fconv", "fdepthwise"])
+def test_nan_stays_nan(machine: Machine, filters: int) -> None:
+    """Behind a clamp, too: what went wrong before must be seen at the end."""
+    case = FloatConvolution((5, 6), 20, filters, SQUARE if not filters else POINTWISE, clamp=(0.0, 6.0))
+    call, expected, _ = prepare(case, machine)
+    x, _, _ = numbers(case)
+    x[3, 3, :] = float("nan")
+    found = machine.run(case.family, [replace(call, inputs=(x.tobytes(), *call.inputs[1:]))])[0]
+    nan = np.isnan(np.frombuffer(found, np.float32).reshape(expected.shape))
+    seen = np.zeros_like(nan)
+    first = 3 - (case.kernel[0] - 1)
+    seen[:, first:4, first:4] = True
+    np.testing.assert_array_equal(nan, seen)
 
 
 @st.composite

@@ -3,6 +3,8 @@
 #define SYMBOL(name) quantune_##name##_avx2
 #define TILE_ROWS 6
 #define TILE_COLUMNS 16
+#define ELEMENT float
+#define BLOCK 32
 #include <immintrin.h>
 
 #include "../common.h"
@@ -16,13 +18,14 @@ INLINE __m256i mask_of(i64 columns) {
 
 // A function of its own: inside the product it makes LLVM spill every sum.
 OUTLINE void finish(const Tile *t, const int rows, const float *sums) {
+  // The bounds come first: of a NaN and a number these instructions give the second, and a NaN stays one.
   const __m256 low = _mm256_set1_ps(t->low), high = _mm256_set1_ps(t->high);
   const __m256i masks[2] = {mask_of(t->columns), mask_of(t->columns - 8)};
   for (int i = 0; i < rows; i++) {
     for (int j = 0; j < 2; j++) {
       __m256 v = _mm256_loadu_ps(sums + i * TILE_COLUMNS + 8 * j);
       if (t->residual) v = _mm256_add_ps(v, _mm256_maskload_ps((const float *)t->residual[i] + t->channel / 4 + 8 * j, masks[j]));
-      _mm256_maskstore_ps((float *)t->out[i] + t->channel / 4 + 8 * j, masks[j], _mm256_min_ps(_mm256_max_ps(v, low), high));
+      _mm256_maskstore_ps((float *)t->out[i] + t->channel / 4 + 8 * j, masks[j], _mm256_min_ps(high, _mm256_max_ps(low, v)));
     }
   }
 }

@@ -3,6 +3,8 @@
 #define SYMBOL(name) quantune_##name##_avx512
 #define TILE_ROWS 14
 #define TILE_COLUMNS 32
+#define ELEMENT float
+#define BLOCK 64
 #include <immintrin.h>
 
 #include "../common.h"
@@ -18,6 +20,7 @@ INLINE float load(const u8 *p) {
 INLINE __mmask16 mask_of(i64 columns) { return (__mmask16)(columns >= 16 ? 0xFFFF : (1u << columns) - 1); }
 
 INLINE void finish(const Tile *t, const int rows, const int wide, const int with_residual, __m512 sums[][2]) {
+  // The bounds come first: of a NaN and a number these instructions give the second, and a NaN stays one.
   const __m512 low = _mm512_set1_ps(t->low), high = _mm512_set1_ps(t->high);
   const __mmask16 masks[2] = {mask_of(t->columns), mask_of(t->columns - 16 * (wide - 1))};
 #pragma clang loop unroll(full)
@@ -25,7 +28,7 @@ INLINE void finish(const Tile *t, const int rows, const int wide, const int with
     for (int j = 0; j < wide; j++) {
       __m512 v = sums[i][j];
       if (with_residual) v = _mm512_add_ps(v, _mm512_maskz_loadu_ps(masks[j], t->residual[i] + t->channel + 64 * j));
-      _mm512_mask_storeu_ps(t->out[i] + t->channel + 64 * j, masks[j], _mm512_min_ps(_mm512_max_ps(v, low), high));
+      _mm512_mask_storeu_ps(t->out[i] + t->channel + 64 * j, masks[j], _mm512_min_ps(high, _mm512_max_ps(low, v)));
     }
   }
 }

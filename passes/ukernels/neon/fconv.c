@@ -3,6 +3,8 @@
 #define SYMBOL(name) quantune_##name##_neon
 #define TILE_ROWS 8
 #define TILE_COLUMNS 8
+#define ELEMENT float
+#define BLOCK 16
 #include <arm_neon.h>
 
 #include "../common.h"

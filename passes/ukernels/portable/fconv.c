@@ -2,6 +2,8 @@
 #define SYMBOL(name) quantune_##name##_portable
 #define TILE_ROWS 4
 #define TILE_COLUMNS 8
+#define ELEMENT float
+#define BLOCK 16
 #include "../common.h"
 #include "../fconv_finish.h"
 
