@@ -12,6 +12,12 @@ from quantune.passes.ukernels.image import Image, Placement, dense
 from quantune.passes.ukernels.pack_fconv import ELEMENT, MOST_ROWS, Finish, pack_fconv
 from quantune.passes.ukernels.pack_pool import pack_max_pool
 from quantune.passes.ukernels.params import Blob
+from quantune.passes.ukernels.workgroups import WORKGROUPS
+
+WORK = 16_000_000
+"""Multiply-adds of a workgroup, about: the rows that neighbouring windows share are computed in both."""
+MOST_WORKGROUPS = 16
+"""Each has working memory of its own."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +59,9 @@ def pack_fconv_pooled(
     pool = pooling.geometry
     ring = dense(pool.width, pool.channels * ELEMENT)
     conv, _ = pack_fconv(isa, geometry, weight, finish, Placement(where.input, Image(0, 0, 0)))
-    pooled, workgroups = pack_max_pool(pool, ELEMENT, replace(where, input=ring))
+    shares = -(-weight.size * geometry.rows // WORK)
+    shares = min(MOST_WORKGROUPS, max(WORKGROUPS, shares))
+    pooled, workgroups = pack_max_pool(pool, ELEMENT, replace(where, input=ring), shares)
     blob = Blob("fconv_pooled")
     header: dict[str, int | float] = {
         "top": pooling.top,

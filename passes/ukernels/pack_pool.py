@@ -21,14 +21,14 @@ def pack_average(
 
 
 def pack_max_pool(
-    geometry: Geometry, element: int, placement: Placement | None = None
+    geometry: Geometry, element: int, placement: Placement | None = None, workgroups: int = WORKGROUPS
 ) -> tuple[bytes, tuple[int, int]]:
     """(blob, workgroups x and y) for qmaxpool and fmaxpool.
 
-    element: the bytes of a value, 1 or 4. placement: by default dense tensors.
+    element: the bytes of a value, 1 or 4. placement: by default dense tensors. workgroups: about so many.
     """
     where = placement or geometry.dense(element, in_bytes=element)
-    block = -(-geometry.out_height // WORKGROUPS)
+    block = -(-geometry.out_height // workgroups)
     header: dict[str, int | float] = {
         "height": geometry.out_height,
         "width": geometry.out_width,

@@ -121,12 +121,13 @@ def test_every_window_and_padding(machine: Machine) -> None:
 
 @each_float_machine
 def test_deep_and_grouped_convolutions(machine: Machine) -> None:
-    """Panels that are taken in parts, panels of several groups, bounds of the clamp."""
+    """Panels that are taken in parts, more workgroups for more work, panels of several groups, a clamp."""
     check(
         machine,
         [
             Pooled(FloatConvolution((8, 6), 300, 50, (3, 3), clamp=(0.0, INFINITY))),
             Pooled(FloatConvolution((30, 28), 40, 64, (3, 3), bias=False), (2, 2)),
+            Pooled(FloatConvolution((60, 40), 50, 64, (3, 3)), padding=(1, 1, 1, 1)),
             Pooled(FloatConvolution((12, 12), 12, 99, (3, 3), dilations=(2, 1), groups=3, clamp=(-1.0, 1.0))),
         ],
     )
