@@ -482,6 +482,22 @@ def test_waiting_for_a_busy_core_is_noticed() -> None:
         os.sched_setaffinity(0, allowed)
 
 
+def test_time_that_the_host_takes_is_read_from_the_kernel(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(disturbance, "PROCESSORS", tmp_path / "stat")
+    ticks = os.sysconf("SC_CLK_TCK")
+    for text, seconds in (
+        (f"cpu  9 9 9 9 9 9 9 {3 * ticks} 0 0\ncpu0 1 1 1 1 1 1 1 {ticks} 0 0\n", 3.0),
+        ("cpu  9 9 9 9\n", 0.0),  # kernels before 2.6.11
+        ("intr 1 2 3 4 5 6 7 8 9\n", 0.0),
+    ):
+        (tmp_path / "stat").write_text(text)
+        assert disturbance.stolen_seconds() == seconds
+    monkeypatch.setattr(disturbance, "PROCESSORS", tmp_path / "missing")
+    assert disturbance.stolen_seconds() == 0.0
+
+
 def test_a_disturbed_run_says_so() -> None:
     assert disturbance.warnings([0.0, 0.01], [0.1]) == []
     (waiting,) = disturbance.warnings([0.0, 0.4], [0.1])

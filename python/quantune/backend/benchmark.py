@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from quantune.backend.contender import Contender, Ready
-from quantune.backend.disturbance import others_run, pace, slowed, waited_seconds, warnings
+from quantune.backend.disturbance import lost_seconds, others_run, pace, slowed, warnings
 from quantune.errors import QuantuneError
 from quantune.progress import Progress, Silent, stage
 from quantune.targets import cpu
@@ -64,7 +64,7 @@ class _Timed:
     typical: float = 0.0
     seconds: list[float] = field(default_factory=list)
     turns: list[float] = field(default_factory=list)
-    waited: float = 0.0
+    lost: float = 0.0
 
     def call(self) -> float:
         started = time.perf_counter()
@@ -75,9 +75,9 @@ class _Timed:
         _settle()
         if self.typical < TURN_SECONDS:
             self.call()
-        before = waited_seconds()
+        before = lost_seconds()
         turn = [self.call() for _ in range(max(1, int(TURN_SECONDS / self.typical)))]
-        self.waited += max(0.0, waited_seconds() - before)
+        self.lost += max(0.0, lost_seconds() - before)
         self.seconds += turn
         self.turns.append(statistics.median(turn))
         self.typical = min(self.typical, *turn)  # the calls that loading made may have been disturbed
@@ -94,7 +94,7 @@ class _Timed:
             minimum_ms=min(self.seconds) * 1e3,
             size_bytes=self.contender.size_bytes,
             turns_ms=[round(seconds * 1e3, 5) for seconds in self.turns],
-            disturbed=round(self.waited / (threads * sum(self.seconds)), 4),
+            disturbed=round(min(1.0, self.lost / (threads * sum(self.seconds))), 4),
             slowed=slow,
             settings=dict(self.ready.settings),
         )

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
 TASKS = Path("/proc/self/task")
+PROCESSORS = Path("/proc/stat")
 TOLERABLE = 0.03
 """Beyond that share of the time, latencies say more about the other programs than about the module."""
 STEPS = 10_000
@@ -28,6 +30,23 @@ def waited_seconds() -> float:
         with contextlib.suppress(OSError, IndexError, ValueError):  # threads come and go
             total += int(path.read_text().split()[1])
     return total / 1e9
+
+
+def stolen_seconds() -> float:
+    """What the host has taken from this machine's cores while they had work; 0 where the kernel is silent.
+
+    The number `steal` of `/proc/stat` (Linux, Documentation/filesystems/proc.rst).
+    """
+    with contextlib.suppress(OSError, IndexError, ValueError):
+        name, *ticks = PROCESSORS.read_text().partition("\n")[0].split()
+        if name == "cpu":
+            return int(ticks[7]) / os.sysconf("SC_CLK_TCK")
+    return 0.0
+
+
+def lost_seconds() -> float:
+    """What other programs and other machines have kept from this one, summed over threads and cores."""
+    return waited_seconds() + stolen_seconds()
 
 
 def others_run() -> bool:
@@ -64,7 +83,7 @@ def warnings(waited: Sequence[float], slow: Sequence[float]) -> list[str]:
     found = []
     if (worst := max(waited, default=0.0)) > TOLERABLE:
         found.append(
-            f"other programs kept this one from the processor for up to {worst:.0%} of the time: "
+            f"others kept this program from the processor for up to {worst:.0%} of the time: "
             "latencies and ratios are unreliable; measure again on an idle machine"
         )
     if (worst := max(slow, default=0.0)) > OFTEN:
