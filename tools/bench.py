@@ -1,9 +1,9 @@
 """The zoo against other engines; `make bench` runs this, and docs/results/ is what comes out.
 
-Every model is one run of `quantune bench`, in a process of its own: all engines loaded side by side, timed
-in turns. A run is kept in build/bench/ and not repeated until the code, a package or the machine changes; so
-an interrupted `make bench` goes on where it stopped. First everything for this machine, then with our modules
-and OpenVINO limited to AVX2, which is what CPUs without dot-product instructions have.
+Every model and count of threads is one run of `quantune bench`, in a process of its own: all engines loaded
+side by side, timed in turns. A run is kept in build/bench/ and not repeated until the code, a package or the
+machine changes; so an interrupted `make bench` goes on where it stopped. First everything for this machine,
+then with our modules and OpenVINO limited to AVX2, which is what CPUs without dot-product instructions have.
 """
 
 from __future__ import annotations
@@ -58,9 +58,10 @@ def targets_here() -> list[str]:
     return ["host", *([small.name] if small.runs_here and host.avx512_vnni else [])]
 
 
-def measure(model: str, target: str, words: Sequence[str], again: bool) -> dict[str, Any]:
+def measure(model: str, target: str, threads: str, rounds: int, again: bool) -> dict[str, Any]:
     """The run's result, from its file if nothing has changed since; raises QuantuneError if it fails."""
-    path = RUNS / target / f"{model}.json"
+    words = command(model, target, threads, rounds)
+    path = RUNS / target / f"{model}-{threads}.json"
     engines = [file_digest(source) for source in sorted(Path(peers.__file__).parent.glob("*.py"))]
     key = key_of("bench", words, cpu_info(), versions(), engines, os.environ.get(openvino.VARIABLE))
     if path.exists() and not again:
@@ -71,7 +72,9 @@ def measure(model: str, target: str, words: Sequence[str], again: bool) -> dict[
         [sys.executable, "-m", "quantune.cli.main", *words, "--json"], stdout=subprocess.PIPE, check=False
     )
     if done.returncode:
-        raise QuantuneError(f"{model} for {target} was not measured: quantune {' '.join(words)}")
+        raise QuantuneError(
+            f"{_title((target, model, threads))}, was not measured: quantune {' '.join(words)}"
+        )
     measured = json.loads(done.stdout)
     kept = {name: measured[name] for name in ("cpu", "versions", "rows", "verdicts")}
     found = {"key": key, "model": model, "target": target, "command": ["quantune", *words], **kept}
@@ -94,17 +97,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     asked = parser.parse_args(arguments)
     found: list[dict[str, Any]] = []
 
-    def one(wanted: tuple[str, str]) -> None:
-        target, model = wanted
-        words = command(model, target, asked.threads, asked.rounds)
-        found.append(measure(model, target, words, asked.again))
+    def one(wanted: tuple[str, str, str]) -> None:
+        target, model, threads = wanted
+        found.append(measure(model, target, threads, asked.rounds, asked.again))
 
-    wanted = [(target, model) for target in asked.targets.split(",") for model in asked.models or MODELS]
-    failed = for_each(wanted, one, lambda pair: f"{pair[1]} for {pair[0]}")
+    wanted = [
+        (target, model, threads)
+        for target in asked.targets.split(",")
+        for model in asked.models or MODELS
+        for threads in asked.threads.split(",")
+    ]
+    failed = for_each(wanted, one, _title)
     if found:
         for path in bench_results.write(bench_results.beside(found, asked.output), asked.output):
             print(f"Written: {path}")
     return failed
+
+
+def _title(wanted: tuple[str, str, str]) -> str:
+    target, model, threads = wanted
+    return f"{model} for {target}, {threads} thread{'s' * (threads != '1')}"
 
 
 if __name__ == "__main__":

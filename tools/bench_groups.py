@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,8 @@ from quantune.report.summary import NAMES as OTHERS
 
 NAMES = {"quantune": "Quantune", **OTHERS}
 Run = dict[str, Any]
+FEWEST = 3
+"""So many rounds on undisturbed cores say more than all."""
 
 
 @dataclass(frozen=True)
@@ -52,10 +54,18 @@ class Group:
         mine, other = self.rows.get(("quantune", ours or "")), self.rows.get((system, variant))
         if mine is None or other is None:
             return None
-        return statistics.median(b / a for a, b in zip(_turns(mine), _turns(other), strict=True))
+        ratios = [b / a for a, b in zip(_turns(mine), _turns(other), strict=True)]
+        slow = {*mine.get("slow_turns", ()), *other.get("slow_turns", ())}
+        fast = [ratio for index, ratio in enumerate(ratios) if index not in slow]
+        return statistics.median(fast if len(fast) >= FEWEST else ratios)
 
 
-def _turns(row: dict[str, Any]) -> Sequence[float]:
+def slowed(row: Mapping[str, Any]) -> float:
+    """The share of a row's turns around which the cores were slow."""
+    return len(row.get("slow_turns", ())) / len(_turns(row))
+
+
+def _turns(row: Mapping[str, Any]) -> Sequence[float]:
     """Milliseconds, one a round; of rows from before these were kept, one for all."""
     return row.get("turns_ms") or [row["latency_ms"]]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import bench_plot
-from bench_groups import NAMES, Group, Run, groups
+from bench_groups import NAMES, Group, Run, groups, slowed
 from command import finish
 from quantune.backend.disturbance import OFTEN, TOLERABLE
 from quantune.errors import QuantuneError
@@ -48,11 +48,21 @@ def written(folder: Path) -> list[Run]:
 
 def beside(new: Sequence[Run], folder: Path) -> list[Run]:
     """The new runs, each in the place of what it replaces, among those of this machine and these packages."""
-    fresh = {(run["target"], run["model"]): run for run in new}
+    fresh = {_name(part): part for run in new for part in _parts(run)}
     old = written(folder) if (folder / "bench.json").exists() else []
-    alike = [run for run in old if all(run[part] == new[0][part] for part in SHARED)]
-    found = [fresh.pop((run["target"], run["model"]), run) for run in alike]
+    alike = [part for run in old if all(run[part] == new[0][part] for part in SHARED) for part in _parts(run)]
+    found = [fresh.pop(_name(part), part) for part in alike]
     return [*found, *fresh.values()]
+
+
+def _parts(run: Run) -> list[Run]:
+    """A run for each count of threads."""
+    counts = dict.fromkeys(row["threads"] for row in run["rows"])
+    return [run | {"rows": [row for row in run["rows"] if row["threads"] == count]} for count in counts]
+
+
+def _name(part: Run) -> tuple[str, str, int]:
+    return part["target"], part["model"], part["rows"][0]["threads"]
 
 
 def permitted(runs: Sequence[Run]) -> str:
@@ -80,8 +90,8 @@ def page(found: Sequence[Group], drop: str, cpu: dict[str, Any], versions: dict[
     ]
     for target, threads in dict.fromkeys((group.target, group.threads) for group in found):
         own = [group for group in found if (group.target, group.threads) == (target, threads)]
-        slow = max(row.get("slowed", 0.0) for group in own for row in group.rows.values())
-        said = f"The processor was slow in up to {slow:.0%} of the rounds: trust ratios, not milliseconds."
+        slow = max(slowed(row) for group in own for row in group.rows.values())
+        said = f"Cores were slow in up to {slow:.0%} of a row's turns: trust ratios, not milliseconds."
         parts += [f"## {own[0].title}", *([said] if slow > OFTEN else []), _ratios(own), _latencies(own)]
     return "\n\n".join(parts) + "\n"
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +15,8 @@ import numpy as np
 import pytest
 
 from quantune import targets
-from quantune.backend import benchmark, compiler, device, dispatches, disturbance, emulation, signature
-from quantune.backend.contender import CompiledModule, Ready
+from quantune.backend import benchmark, compiler, device, dispatches, emulation, signature
+from quantune.backend.contender import CompiledModule
 from quantune.backend.runner import EmulatedArmRunner, HostRunner, Runner
 from quantune.errors import QuantuneError
 from quantune.progress import Silent
@@ -401,146 +399,6 @@ def test_benchmark_stops_when_its_time_is_over(modules: Path) -> None:
     heard = Rounds()
     benchmark.benchmark([contender], rounds=1000, budget_seconds=0, progress=heard)
     assert heard.counts == [benchmark.FEWEST_ROUNDS]
-
-
-@dataclass(frozen=True)
-class Written:
-    """A contender whose calls write its name down; a call lasts as long as a whole turn."""
-
-    variant: str
-    calls: list[tuple[str, int]]
-    model: str = "toy"
-    system: str = "paper"
-    size_bytes: int = 1
-
-    def load(self, threads: int) -> Ready:
-        def call() -> None:
-            self.calls.append((self.variant, threads))
-            time.sleep(benchmark.TURN_SECONDS)
-
-        return Ready(call, {"threads": str(threads)})
-
-
-def test_contenders_take_turns() -> None:
-    """Two calls each to warm up, then A B C A B C, for one count of threads after the other."""
-    calls: list[tuple[str, int]] = []
-    rows = benchmark.benchmark([Written(name, calls) for name in "ABC"], threads=(2, 1), rounds=2)
-    order = [[(name, threads) for name in "AABBCC" + "ABC" * 2] for threads in (2, 1)]
-    assert calls == order[0] + order[1]
-    assert [(row.variant, row.threads, row.settings) for row in rows] == [
-        (name, threads, {"threads": str(threads)}) for threads in (2, 1) for name in "ABC"
-    ]
-
-
-def test_a_disturbed_start_does_not_shorten_the_turns() -> None:
-    """Slow while loading, then fast: from the second turn on there are as many calls as fit 50 ms."""
-    seconds = iter([benchmark.TURN_SECONDS] * 2)
-    calls: list[tuple[str, int]] = []
-
-    class Disturbed(Written):
-        def load(self, threads: int) -> Ready:
-            def call() -> None:
-                self.calls.append((self.variant, threads))
-                time.sleep(next(seconds, benchmark.TURN_SECONDS / 20))
-
-            return Ready(call)
-
-    benchmark.benchmark([Disturbed("A", calls)], rounds=3)
-    loading, first, warm_up = 2, 1, 1
-    assert len(calls) > loading + first + 2 * (warm_up + 3)
-
-
-def test_a_contender_that_fails_is_named() -> None:
-    class Broken(Written):
-        def load(self, threads: int) -> Ready:
-            def call() -> None:
-                raise RuntimeError("out of paper\nand more")
-
-            return Ready(call)
-
-    with pytest.raises(QuantuneError, match=r"^paper A of toy failed while running: out of paper$"):
-        benchmark.benchmark([Broken("A", [])])
-
-
-def test_waiting_for_a_busy_core_is_noticed() -> None:
-    """Two processes on one core: each waits about half the time."""
-    if not disturbance.TASKS.exists() or disturbance.waited_seconds() == 0.0:
-        pytest.skip("this kernel keeps no statistics of waiting")
-    allowed = os.sched_getaffinity(0)
-    core = {min(allowed)}
-    spin = [sys.executable, "-c", "while True: pass"]
-    os.sched_setaffinity(0, core)
-    rival = subprocess.Popen(spin)
-    try:
-        before, until = disturbance.waited_seconds(), time.perf_counter() + 0.5
-        while time.perf_counter() < until:
-            pass
-        assert disturbance.waited_seconds() - before > 0.1
-    finally:
-        rival.kill()
-        rival.wait()
-        os.sched_setaffinity(0, allowed)
-
-
-def test_time_that_the_host_takes_is_read_from_the_kernel(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setattr(disturbance, "PROCESSORS", tmp_path / "stat")
-    ticks = os.sysconf("SC_CLK_TCK")
-    for text, seconds in (
-        (f"cpu  9 9 9 9 9 9 9 {3 * ticks} 0 0\ncpu0 1 1 1 1 1 1 1 {ticks} 0 0\n", 3.0),
-        ("cpu  9 9 9 9\n", 0.0),  # kernels before 2.6.11
-        ("intr 1 2 3 4 5 6 7 8 9\n", 0.0),
-    ):
-        (tmp_path / "stat").write_text(text)
-        assert disturbance.stolen_seconds() == seconds
-    monkeypatch.setattr(disturbance, "PROCESSORS", tmp_path / "missing")
-    assert disturbance.stolen_seconds() == 0.0
-
-
-def test_a_disturbed_run_says_so() -> None:
-    assert disturbance.warnings([0.0, 0.01], [0.1]) == []
-    (waiting,) = disturbance.warnings([0.0, 0.4], [0.1])
-    assert "up to 40% of the time" in waiting
-    (slow,) = disturbance.warnings([0.0], [0.1, 0.5])
-    assert "slow for 50% of the time" in slow and "trust ratios" in slow
-
-
-def test_rounds_on_a_slow_processor_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its speed halves for one round of four; slightly more or less is no matter."""
-    paces = iter([1.0, 2.0, 1.1, 1.2])
-    monkeypatch.setattr(benchmark, "pace", lambda: next(paces))
-    rows = benchmark.benchmark([Written(name, []) for name in "AB"], rounds=4)
-    assert [row.slowed for row in rows] == [0.25, 0.25]
-    assert 0 < disturbance.pace() < 1
-
-
-def test_the_next_turn_waits_for_spinning_threads() -> None:
-    """A thread that burns a core after the call is over has stopped when the next contender is timed."""
-    until = [0.0]
-
-    def spin() -> None:
-        while time.perf_counter() < until[0]:
-            pass
-
-    until[0] = time.perf_counter() + 0.05
-    thread = threading.Thread(target=spin)
-    thread.start()
-    benchmark._settle()
-    assert time.perf_counter() >= until[0]
-    thread.join()
-
-
-@pytest.mark.skipif(not disturbance.TASKS.exists(), reason="not Linux")
-def test_a_thread_that_spins_outside_python_is_seen() -> None:
-    """As the workers of some engines do; its processor time is not up to date."""
-    thread = threading.Thread(target=hashlib.pbkdf2_hmac, args=("sha256", b"a", b"b", 400_000))
-    thread.start()
-    time.sleep(0.01)
-    seen = disturbance.others_run()
-    finished = not thread.is_alive()
-    thread.join()
-    assert seen or finished
 
 
 def test_dispatches_are_named_and_counted(modules: Path) -> None:

@@ -94,12 +94,26 @@ def test_what_slows_a_round_down_does_not_move_its_ratios() -> None:
     assert group.ratio("fp32", "openvino", "fp32") == pytest.approx(0.8)
 
 
+def test_rounds_on_slow_cores_do_not_count_where_others_suffice() -> None:
+    run = made_run("squeezenet")
+    rows = {(row["system"], row["variant"]): row for row in run["rows"] if row["threads"] == 1}
+    ours, theirs = rows["quantune", "v2"], rows["openvino", "int8"]
+    ours |= {"turns_ms": [4.0, 2.0, 2.0, 2.0, 2.0, 4.0], "slow_turns": [0, 5]}
+    theirs |= {"turns_ms": [3.0, 2.0, 3.0, 3.0, 3.0, 3.0], "slow_turns": [1]}
+    group = bench_groups.groups([run])[0]
+    assert group.ratio("v2", "openvino", "int8") == pytest.approx(1.5)
+    ours["slow_turns"] = [0, 2, 5]
+    assert group.ratio("v2", "openvino", "int8") == pytest.approx(1.25), "of all: two are too few"
+
+
 def test_a_slow_processor_is_told_of(tmp_path: Path) -> None:
     run = made_run("squeezenet")
-    assert "was slow" not in bench_results.write([run], tmp_path)[1].read_text()
-    run["rows"][0]["slowed"] = 0.4
+    assert "were slow" not in bench_results.write([run], tmp_path)[1].read_text()
+    run["rows"][0] |= {"turns_ms": [1.0] * 5, "slow_turns": [1, 3]}
+    for row in run["rows"][1:]:
+        row["turns_ms"] = [row["latency_ms"]] * 5
     page = bench_results.write([run], tmp_path)[1].read_text()
-    assert page.count("was slow in up to 40% of the rounds") == 1
+    assert page.count("Cores were slow in up to 40% of a row's turns") == 1
 
 
 def test_the_plot_has_a_panel_a_target_and_count_of_threads(tmp_path: Path) -> None:
@@ -135,13 +149,15 @@ def test_runs_of_two_machines_are_no_result(tmp_path: Path) -> None:
 
 @pytest.fixture
 def ran(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
-    """Models that `quantune bench` was called for; vgg16 fails."""
+    """Models and threads that `quantune bench` was called for; vgg16 fails."""
     called: list[str] = []
 
     def invented(words: list[str], **_: Any) -> subprocess.CompletedProcess[str]:
-        called.append(next(word for word in words if word.startswith("zoo:")))
-        written = json.dumps(made_run("squeezenet") | {"verdicts": []})
-        return subprocess.CompletedProcess(words, int("vgg16" in called[-1]), written)
+        model = next(word.removeprefix("zoo:") for word in words if word.startswith("zoo:"))
+        count = words[words.index("--threads") + 1]
+        called.append(f"{model} {count}")
+        written = json.dumps(made_run(model) | {"rows": rows(int(count)), "verdicts": []})
+        return subprocess.CompletedProcess(words, int(model == "vgg16"), written)
 
     monkeypatch.setattr(subprocess, "run", invented)
     monkeypatch.chdir(tmp_path)
@@ -150,36 +166,37 @@ def ran(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
 
 def test_what_was_measured_is_not_measured_again(ran: list[str]) -> None:
     words = ["squeezenet", "resnet18", "--targets", "host", "-o", "results"]
-    assert bench.main(words) == 0 and ran == ["zoo:squeezenet", "zoo:resnet18"]
+    assert bench.main(words) == 0
+    assert ran == ["squeezenet 1", "squeezenet 2", "resnet18 1", "resnet18 2"]
     ran.clear()
     assert bench.main(words) == 0 and ran == []
-    assert bench.main([*words, "--again"]) == 0 and len(ran) == 2
+    assert bench.main([*words, "--again"]) == 0 and len(ran) == 4
+    Path("build/bench/host/squeezenet-1.json").unlink()
     ran.clear()
-    assert bench.main([*words, "--threads", "1"]) == 0 and len(ran) == 2
-    Path("build/bench/host/squeezenet.json").unlink()
-    ran.clear()
-    assert bench.main([*words, "--threads", "1"]) == 0 and ran == ["zoo:squeezenet"]
+    assert bench.main(words) == 0 and ran == ["squeezenet 1"]
 
 
 def test_a_model_that_fails_does_not_stop_the_others(
     ran: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert bench.main(["vgg16", "squeezenet", "--targets", "host", "-o", "results"]) == 1
-    assert ran == ["zoo:vgg16", "zoo:squeezenet"]
-    assert "vgg16 for host was not measured" in capsys.readouterr().err
+    assert ran == ["vgg16 1", "vgg16 2", "squeezenet 1", "squeezenet 2"]
+    assert "vgg16 for host, 2 threads, was not measured" in capsys.readouterr().err
     assert "squeezenet" in Path("results/bench.md").read_text()
 
 
 def test_a_part_replaces_its_own_rows_only(tmp_path: Path) -> None:
     names = ("resnet18", "vgg16", "squeezenet")
     bench_results.write([made_run(name) for name in names], tmp_path)
-    new = made_run("vgg16") | {"command": ["new"]}
+    new = made_run("vgg16") | {"command": ["new"], "rows": rows(2)}
     found = bench_results.beside([new, made_run("vgg16", "x86-64-avx2")], tmp_path)
-    assert [(run["model"], run["target"]) for run in found] == [
-        *((name, "host") for name in names),
-        ("vgg16", "x86-64-avx2"),
+    counts = [[row["threads"] for row in run["rows"]] for run in found]
+    assert all(len(set(count)) == 1 for count in counts)
+    assert [(run["model"], run["target"], count[0]) for run, count in zip(found, counts, strict=True)] == [
+        *((name, "host", threads) for name in names for threads in (1, 2)),
+        *(("vgg16", "x86-64-avx2", threads) for threads in (1, 2)),
     ]
-    assert found[1]["command"] == ["new"]
+    assert [run["command"] == ["new"] for run in found] == [*[False] * 3, True, *[False] * 4]
     elsewhere = new | {"cpu": cpu_info() | {"name": "another"}}
     assert bench_results.beside([elsewhere], tmp_path) == [elsewhere]
     assert bench_results.beside([new], tmp_path / "nowhere") == [new]

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from quantune.backend.contender import Contender, Ready
-from quantune.backend.disturbance import lost_seconds, others_run, pace, slowed, warnings
+from quantune.backend.disturbance import lost_seconds, others_run, warnings
+from quantune.backend.pace import Pace, bound_to, fastest
 from quantune.errors import QuantuneError
 from quantune.progress import Progress, Silent, stage
 from quantune.targets import cpu
@@ -29,6 +30,8 @@ TURN_SECONDS = 0.05
 FEWEST_ROUNDS = 5
 NAP_SECONDS = 0.002
 LONGEST_SPIN = 100  # naps
+ATTEMPTS = 4
+"""How often a turn is taken until the cores are fast before and after it."""
 
 
 @dataclass(frozen=True)
@@ -36,9 +39,9 @@ class BenchRow:
     """Milliseconds a call: median, interquartile range and minimum over all calls; and the module's size.
 
     `turns_ms`: the median of each turn. Turns of the same round have the same index in all rows: their ratios
-    say most where neighbours or heat change the processor's speed between rounds. `disturbed`: the share of
-    its time that it waited for cores which others used. `slowed`: the share of the rounds in which the
-    processor was slow for its best. `settings`: what the system was told that its figures depend on.
+    say most where neighbours or heat change the processor's speed between rounds. `slow_turns`: the indices
+    of those before or after which the cores were slow for their best. `disturbed`: the share of its time that
+    it waited for cores which others used. `settings`: what the system was told that its figures depend on.
     """
 
     model: str
@@ -50,40 +53,63 @@ class BenchRow:
     minimum_ms: float
     size_bytes: int
     turns_ms: Sequence[float] = ()
+    slow_turns: Sequence[int] = ()
     disturbed: float = 0.0
-    slowed: float = 0.0
     settings: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def slowed(self) -> float:
+        """The share of its turns around which the cores were slow."""
+        return len(self.slow_turns) / max(len(self.turns_ms), 1)
+
+
+@dataclass(frozen=True)
+class _Turn:
+    """Seconds of its calls, those that others kept from it, and `Pace.seconds`, the worst around it."""
+
+    calls: list[float]
+    lost: float
+    pace: float
 
 
 @dataclass
 class _Timed:
-    """A loaded contender and the seconds of its calls so far."""
+    """A loaded contender and its turns so far."""
 
     contender: Contender
     ready: Ready
     typical: float = 0.0
-    seconds: list[float] = field(default_factory=list)
-    turns: list[float] = field(default_factory=list)
-    lost: float = 0.0
+    turns: list[_Turn] = field(default_factory=list)
 
     def call(self) -> float:
         started = time.perf_counter()
         self.ready.call()
         return time.perf_counter() - started
 
-    def turn(self) -> None:
+    def turn(self, pace: Pace, until: float) -> None:
+        """Adds a turn, of several attempts the one around which the cores were fastest."""
+        attempts: list[_Turn] = []
+        while not attempts or (
+            pace.slow(attempts[-1].pace) and len(attempts) < ATTEMPTS and time.perf_counter() < until
+        ):
+            attempts.append(self._attempt(pace, until))
+        self.turns.append(min(attempts, key=lambda turn: turn.pace))
+
+    def _attempt(self, pace: Pace, until: float) -> _Turn:
         _settle()
+        start = pace.wait(until)
         if self.typical < TURN_SECONDS:
             self.call()
         before = lost_seconds()
-        turn = [self.call() for _ in range(max(1, int(TURN_SECONDS / self.typical)))]
-        self.lost += max(0.0, lost_seconds() - before)
-        self.seconds += turn
-        self.turns.append(statistics.median(turn))
-        self.typical = min(self.typical, *turn)  # the calls that loading made may have been disturbed
+        calls = [self.call() for _ in range(max(1, int(TURN_SECONDS / self.typical)))]
+        lost = max(0.0, lost_seconds() - before)
+        self.typical = min(self.typical, *calls)  # the calls that loading made may have been disturbed
+        return _Turn(calls, lost, max(start, pace.seconds()))
 
-    def row(self, threads: int, slow: float) -> BenchRow:
-        low, median, high = (float(v) for v in np.percentile(self.seconds, (25, 50, 75)) * 1e3)
+    def row(self, threads: int, pace: Pace) -> BenchRow:
+        seconds = [call for turn in self.turns for call in turn.calls]
+        low, median, high = (float(v) for v in np.percentile(seconds, (25, 50, 75)) * 1e3)
+        lost = sum(turn.lost for turn in self.turns)
         return BenchRow(
             model=self.contender.model,
             system=self.contender.system,
@@ -91,11 +117,11 @@ class _Timed:
             threads=threads,
             latency_ms=median,
             spread_ms=high - low,
-            minimum_ms=min(self.seconds) * 1e3,
+            minimum_ms=min(seconds) * 1e3,
             size_bytes=self.contender.size_bytes,
-            turns_ms=[round(seconds * 1e3, 5) for seconds in self.turns],
-            disturbed=round(min(1.0, self.lost / (threads * sum(self.seconds))), 4),
-            slowed=slow,
+            turns_ms=[round(statistics.median(turn.calls) * 1e3, 5) for turn in self.turns],
+            slow_turns=[index for index, turn in enumerate(self.turns) if pace.slow(turn.pace)],
+            disturbed=round(min(1.0, lost / (threads * sum(seconds))), 4),
             settings=dict(self.ready.settings),
         )
 
@@ -104,41 +130,52 @@ def benchmark(
     contenders: Sequence[Contender],
     threads: Sequence[int] = (1,),
     rounds: int = 20,
-    budget_seconds: float = 60.0,
+    budget_seconds: float = 120.0,
     progress: Progress | None = None,
 ) -> list[BenchRow]:
     """Times contenders in one process, taking turns (A B C A B C …), so that clock drift hits all alike.
 
     Only what computes on as many threads is compared, so each count of `threads` has rounds of its own, and
-    the network need not be loaded for all counts at once. Stops after `rounds`, or earlier when
-    `budget_seconds` (for each count) are over and each contender had five turns.
-    Raises QuantuneError if one does not load or its inputs do not fit.
+    the network need not be loaded for all counts at once. Where all run on one thread, all run on one core,
+    the fastest at the moment: cores may differ in what neighbours leave of them. (With other counts in the
+    same process that cannot be: an engine would go on taking the machine for one with a single core.)
+
+    A turn begins when the cores are as fast as they were at best, and is taken again, a few times, when they
+    are not so any more at its end. Stops after `rounds`, or earlier when `budget_seconds` (for each count)
+    are over and each contender had five turns. Raises QuantuneError if one does not load or its inputs do not
+    fit.
     """
     listener = progress or Silent()
     rows: list[BenchRow] = []
-    for count in threads:
-        on = f"{count} thread{'s' * (count > 1)}"
-        with stage(listener, f"timing {len(contenders)} modules on {on}", rounds):
-            rows += _measure(contenders, count, rounds, budget_seconds, listener)
+    cores = [fastest(cpu.processors())] if set(threads) == {1} else list(cpu.processors())
+    with bound_to(cores):
+        for count in threads:
+            on = f"{count} thread{'s' * (count > 1)}"
+            with stage(listener, f"timing {len(contenders)} modules on {on}", rounds):
+                pace = Pace(cores[:count])
+                rows += _measure(contenders, count, rounds, budget_seconds, pace, listener)
     for said in warnings([row.disturbed for row in rows], [row.slowed for row in rows]):
         listener.note(f"warning: {said}")
     return rows
 
 
 def _measure(
-    contenders: Sequence[Contender], threads: int, rounds: int, budget_seconds: float, progress: Progress
+    contenders: Sequence[Contender],
+    threads: int,
+    rounds: int,
+    budget_seconds: float,
+    pace: Pace,
+    progress: Progress,
 ) -> list[BenchRow]:
     timed = [_load(contender, threads) for contender in contenders]
-    started, paces = time.perf_counter(), list[float]()
+    until = time.perf_counter() + budget_seconds
     for done in range(rounds):
-        if done >= FEWEST_ROUNDS and time.perf_counter() - started > budget_seconds:
+        if done >= FEWEST_ROUNDS and time.perf_counter() > until:
             break
-        paces.append(pace())
         for module in timed:
-            module.turn()
+            module.turn(pace, until)
         progress.advance()
-    slow = round(slowed(paces), 4)
-    return [module.row(threads, slow) for module in timed]
+    return [module.row(threads, pace) for module in timed]
 
 
 def _settle() -> None:

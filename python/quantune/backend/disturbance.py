@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,11 +12,8 @@ TASKS = Path("/proc/self/task")
 PROCESSORS = Path("/proc/stat")
 TOLERABLE = 0.03
 """Beyond that share of the time, latencies say more about the other programs than about the module."""
-STEPS = 10_000
-SLOW = 1.25
-"""How many times its least duration a fixed computation may take before something has slowed it down."""
 OFTEN = 0.2
-"""Beyond that share of the time a slow processor is worth a warning."""
+"""Beyond that share of the time turns on slow cores are worth a warning."""
 
 
 def waited_seconds() -> float:
@@ -60,22 +56,6 @@ def others_run() -> bool:
             if path.parent.name != own and path.read_text().rpartition(")")[2].split()[0] == "R":
                 return True
     return False
-
-
-def pace() -> float:
-    """Seconds that a fixed computation takes, some 0.1 ms: more on a core that is shared, or hot."""
-    seconds = []
-    for _ in range(3):
-        begin = time.perf_counter()
-        for _ in range(STEPS):
-            pass
-        seconds.append(time.perf_counter() - begin)
-    return min(seconds)
-
-
-def slowed(paces: Sequence[float]) -> float:
-    """In which share of these moments the processor was slow for its best among them."""
-    return sum(pace > SLOW * min(paces) for pace in paces) / max(len(paces), 1)
 
 
 def warnings(waited: Sequence[float], slow: Sequence[float]) -> list[str]:
