@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import itertools
 import os
@@ -90,7 +91,7 @@ def test_a_contender_that_fails_is_named() -> None:
 
 def test_waiting_for_a_busy_core_is_noticed() -> None:
     """Two processes on one core: each waits about half the time."""
-    if not disturbance.TASKS.exists() or disturbance.waited_seconds() == 0.0:
+    if not disturbance.TASKS.exists() or disturbance.waited_seconds(1) == 0.0:
         pytest.skip("this kernel keeps no statistics of waiting")
     allowed = os.sched_getaffinity(0)
     core = {min(allowed)}
@@ -98,14 +99,31 @@ def test_waiting_for_a_busy_core_is_noticed() -> None:
     os.sched_setaffinity(0, core)
     rival = subprocess.Popen(spin)
     try:
-        before, until = disturbance.waited_seconds(), time.perf_counter() + 0.5
+        before, until = disturbance.waited_seconds(1), time.perf_counter() + 0.5
         while time.perf_counter() < until:
             pass
-        assert disturbance.waited_seconds() - before > 0.1
+        assert disturbance.waited_seconds(1) - before > 0.1
     finally:
         rival.kill()
         rival.wait()
         os.sched_setaffinity(0, allowed)
+
+
+def test_on_one_thread_only_the_waiting_of_the_caller_counts() -> None:
+    """Two threads that share a core with each other, not with the caller, which sleeps."""
+    if not disturbance.TASKS.exists() or disturbance.waited_seconds(2) == 0.0:
+        pytest.skip("this kernel keeps no statistics of waiting")
+    compute = functools.partial(hashlib.pbkdf2_hmac, "sha256", b"a", b"b", 400_000)
+    with pace.bound_to([min(os.sched_getaffinity(0))]):
+        threads = [threading.Thread(target=compute) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        before = disturbance.waited_seconds(2), disturbance.waited_seconds(1)
+        time.sleep(0.1)
+        found = disturbance.waited_seconds(2) - before[0], disturbance.waited_seconds(1) - before[1]
+        for thread in threads:
+            thread.join()
+    assert found[0] > 0.03 and found[1] < found[0] / 2
 
 
 def test_time_that_the_host_takes_is_read_from_the_kernel(

@@ -77,6 +77,7 @@ class _Timed:
     """A loaded contender and its turns so far."""
 
     contender: Contender
+    threads: int
     ready: Ready
     typical: float = 0.0
     turns: list[_Turn] = field(default_factory=list)
@@ -100,13 +101,13 @@ class _Timed:
         start = pace.wait(until)
         if self.typical < TURN_SECONDS:
             self.call()
-        before = lost_seconds()
+        before = lost_seconds(self.threads)
         calls = [self.call() for _ in range(max(1, int(TURN_SECONDS / self.typical)))]
-        lost = max(0.0, lost_seconds() - before)
+        lost = max(0.0, lost_seconds(self.threads) - before)
         self.typical = min(self.typical, *calls)  # the calls that loading made may have been disturbed
         return _Turn(calls, lost, max(start, pace.seconds()))
 
-    def row(self, threads: int, pace: Pace) -> BenchRow:
+    def row(self, pace: Pace) -> BenchRow:
         seconds = [call for turn in self.turns for call in turn.calls]
         low, median, high = (float(v) for v in np.percentile(seconds, (25, 50, 75)) * 1e3)
         lost = sum(turn.lost for turn in self.turns)
@@ -114,14 +115,14 @@ class _Timed:
             model=self.contender.model,
             system=self.contender.system,
             variant=self.contender.variant,
-            threads=threads,
+            threads=self.threads,
             latency_ms=median,
             spread_ms=high - low,
             minimum_ms=min(seconds) * 1e3,
             size_bytes=self.contender.size_bytes,
             turns_ms=[round(statistics.median(turn.calls) * 1e3, 5) for turn in self.turns],
             slow_turns=[index for index, turn in enumerate(self.turns) if pace.slow(turn.pace)],
-            disturbed=round(min(1.0, lost / (threads * sum(seconds))), 4),
+            disturbed=round(min(1.0, lost / (self.threads * sum(seconds))), 4),
             settings=dict(self.ready.settings),
         )
 
@@ -175,7 +176,7 @@ def _measure(
         for module in timed:
             module.turn(pace, until)
         progress.advance()
-    return [module.row(threads, pace) for module in timed]
+    return [module.row(pace) for module in timed]
 
 
 def _settle() -> None:
@@ -214,7 +215,7 @@ def versions() -> dict[str, str]:
 
 
 def _load(contender: Contender, threads: int) -> _Timed:
-    timed = _Timed(contender, contender.load(threads))
+    timed = _Timed(contender, threads, contender.load(threads))
     try:
         timed.call()
         timed.typical = timed.call()

@@ -16,13 +16,15 @@ OFTEN = 0.2
 """Beyond that share of the time turns on slow cores are worth a warning."""
 
 
-def waited_seconds() -> float:
+def waited_seconds(threads: int) -> float:
     """What all threads together have spent ready to run, without a core; 0 where the kernel does not tell.
 
-    The second number of `/proc/…/schedstat` (Linux, Documentation/scheduler/sched-stats.rst).
+    Where `threads` is 1, only what the caller has: an engine with a thread of its own shares the core with
+    it, and one of the two waits whenever a call begins or ends. The second number of `/proc/…/schedstat`
+    (Linux, Documentation/scheduler/sched-stats.rst).
     """
     total = 0
-    for path in TASKS.glob("*/schedstat"):
+    for path in TASKS.glob(f"{threading.get_native_id() if threads == 1 else '*'}/schedstat"):
         with contextlib.suppress(OSError, IndexError, ValueError):  # threads come and go
             total += int(path.read_text().split()[1])
     return total / 1e9
@@ -40,9 +42,9 @@ def stolen_seconds() -> float:
     return 0.0
 
 
-def lost_seconds() -> float:
+def lost_seconds(threads: int) -> float:
     """What other programs and other machines have kept from this one, summed over threads and cores."""
-    return waited_seconds() + stolen_seconds()
+    return waited_seconds(threads) + stolen_seconds()
 
 
 def others_run() -> bool:
