@@ -171,6 +171,10 @@ def test_what_was_measured_is_not_measured_again(ran: list[str]) -> None:
     ran.clear()
     assert bench.main(words) == 0 and ran == []
     assert bench.main([*words, "--again"]) == 0 and len(ran) == 4
+    ran.clear()
+    assert bench.main([*words, "--threads", "1"]) == 0 and ran == []
+    assert bench.main([*words, "--rounds", "3"]) == 0 and len(ran) == 4
+    assert bench.main([*words]) == 0 and len(ran) == 8
     Path("build/bench/host/squeezenet-1.json").unlink()
     ran.clear()
     assert bench.main(words) == 0 and ran == ["squeezenet 1"]

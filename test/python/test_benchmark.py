@@ -93,20 +93,17 @@ def test_waiting_for_a_busy_core_is_noticed() -> None:
     """Two processes on one core: each waits about half the time."""
     if not disturbance.TASKS.exists() or disturbance.waited_seconds(1) == 0.0:
         pytest.skip("this kernel keeps no statistics of waiting")
-    allowed = os.sched_getaffinity(0)
-    core = {min(allowed)}
     spin = [sys.executable, "-c", "while True: pass"]
-    os.sched_setaffinity(0, core)
-    rival = subprocess.Popen(spin)
-    try:
-        before, until = disturbance.waited_seconds(1), time.perf_counter() + 0.5
-        while time.perf_counter() < until:
-            pass
-        assert disturbance.waited_seconds(1) - before > 0.1
-    finally:
-        rival.kill()
-        rival.wait()
-        os.sched_setaffinity(0, allowed)
+    with pace.bound_to([min(os.sched_getaffinity(0))]):
+        rival = subprocess.Popen(spin)
+        try:
+            before, until = disturbance.waited_seconds(1), time.perf_counter() + 0.5
+            while time.perf_counter() < until:
+                pass
+            assert disturbance.waited_seconds(1) - before > 0.1
+        finally:
+            rival.kill()
+            rival.wait()
 
 
 def test_on_one_thread_only_the_waiting_of_the_caller_counts() -> None:

@@ -14,7 +14,7 @@ import numpy as np
 
 from quantune.backend.contender import Contender, Ready
 from quantune.backend.disturbance import lost_seconds, others_run, warnings
-from quantune.backend.pace import Pace, bound_to, fastest
+from quantune.backend.pace import NAP_SECONDS, Pace, bound_to, fastest
 from quantune.errors import QuantuneError
 from quantune.progress import Progress, Silent, stage
 from quantune.targets import cpu
@@ -28,7 +28,6 @@ PACKAGES = (
 # other modules emptied: a deployed model has them to itself. Beside a slow call, a refill is nothing.
 TURN_SECONDS = 0.05
 FEWEST_ROUNDS = 5
-NAP_SECONDS = 0.002
 LONGEST_SPIN = 100  # naps
 ATTEMPTS = 4
 """How often a turn is taken until the cores are fast before and after it."""
@@ -90,10 +89,10 @@ class _Timed:
     def turn(self, pace: Pace, until: float) -> None:
         """Adds a turn, of several attempts the one around which the cores were fastest."""
         attempts: list[_Turn] = []
-        while not attempts or (
-            pace.slow(attempts[-1].pace) and len(attempts) < ATTEMPTS and time.perf_counter() < until
-        ):
+        for _ in range(ATTEMPTS):
             attempts.append(self._attempt(pace, until))
+            if not pace.slow(attempts[-1].pace) or time.perf_counter() >= until:
+                break
         self.turns.append(min(attempts, key=lambda turn: turn.pace))
 
     def _attempt(self, pace: Pace, until: float) -> _Turn:
