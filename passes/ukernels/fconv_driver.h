@@ -72,6 +72,7 @@ INLINE Tile tile_of(const Convolution *c, const Rows *r, i64 tile) {
       .high = as_f32(p[FCONV_high]),
       .soon = (const u8 *)(weights + (rate ? panel : 0)) + r->share * rate * p[FCONV_depth],
       .soon_step = rate,
+      .soon_bytes = rate * p[FCONV_depth],
   };
 }
 
@@ -98,6 +99,7 @@ OUTLINE void do_few_rows(const Convolution *c, i64 rows, i64 shares, i64 tile) {
       Tile *const product = &t[share];
       product->segments = part, product->end = segment, product->weights = weights;
       product->soon = (const u8 *)(weights + (rate ? PART * TILE_COLUMNS : 0)) + share * rate * operands, product->soon_step = rate;
+      product->soon_bytes = rate * operands;
       product->sums = segment == end ? 0 : sums[share];
       multiply_tile(product, r[share].count);
       product->start = sums[share], product->start_step = TILE_COLUMNS;

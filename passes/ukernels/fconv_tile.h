@@ -17,7 +17,7 @@ typedef struct {
   i64 columns;                 // of the result; the panel is filled up with zeros
   float low, high;
   const u8 *soon;              // what will be read next, and how much of it to fetch with every operand
-  i64 soon_step;
+  i64 soon_step, soon_bytes;
 } Tile;
 
 #endif

@@ -30,6 +30,12 @@ typedef struct {
   int columns, next, count;
 } Pending;
 
+// Weights on their way.
+typedef struct {
+  const s8 *at, *due;
+  i64 step, apart, farther;
+} Coming;
+
 typedef struct {
   const u8 *input;
   const u8 *residual;  // or null
@@ -42,8 +48,7 @@ typedef struct {
   Strip strips[2][STRIPS];  // of the product in work and of the one that is pending
   int current;
   Pending pending;
-  const s8 *coming, *coming_end;  // weights to be fetched for later products, and how many bytes in each step of this one
-  i64 coming_step;
+  Coming coming;
 } Convolution;
 
 INLINE void gather(const Convolution *c, Strip *s, i64 start, i64 group, u8 *to) {

@@ -15,9 +15,8 @@
 // Steps from unpacking weights to their use: what was just stored is slow to load.
 #define EARLY 2
 #define BUFFERS 4
-// Bytes between the weights in work and those fetched: less far where a step is nothing but waiting for them.
-#define AHEAD 8192
-#define AHEAD_WAITING 4096
+// Steps, of a product whose weights are read once, that pass while those of as many others are fetched: 3x3 over 512 channels at once.
+#define MOST_STEPS 72
 
 typedef struct {
   u8 palette, start, reserved[14];
@@ -94,18 +93,28 @@ INLINE void store_sums(i32 (*sums)[ROWS * 16], const int rows, const int columns
   }
 }
 
-// Weights on their way from memory: the processor's own prefetching stops at every page.
-INLINE void fetch(const s8 *from, i64 bytes) {
-  for (i64 i = 0; i < bytes; i += 64) _mm_prefetch(from + i, _MM_HINT_T1);
+// `bytes` of each of `columns` panels, to be fetched within so many steps.
+INLINE Coming coming_from(const s8 *at, i64 bytes, i64 columns, i64 next_panel, i64 steps) {
+  const i64 apart = columns > 1 ? bytes / 2 : bytes / 4;
+  return (Coming){at, at, (apart + steps - 1) / steps, apart, columns > 1 ? next_panel : 2 * apart};
+}
+
+// A step's share of the weights on their way, in four places at once: memory answers for several pages faster than for one after the other,
+// and the processor's own prefetching stops at every page's end.
+INLINE void fetch(Coming *c) {
+  for (c->due += c->step; c->at < c->due; c->at += 64) {
+    _mm_prefetch(c->at, _MM_HINT_T1);
+    _mm_prefetch(c->at + c->apart, _MM_HINT_T1);
+    _mm_prefetch(c->at + c->farther, _MM_HINT_T1);
+    _mm_prefetch(c->at + c->farther + c->apart, _MM_HINT_T1);
+  }
 }
 
 // The weights that follow, fetched evenly over the products with those in work.
 INLINE void expect(Convolution *c, i64 column, i64 columns, i64 products) {
   const i32 *p = c->params;
-  const i64 bytes = columns * p[QCONV_panel_bytes], steps = products * (p[QCONV_depth] / p[QCONV_chunk]);
-  c->coming = (const s8 *)p + p[QCONV_weight_offset] + column * (i64)p[QCONV_panel_bytes];
-  c->coming_end = c->coming + bytes;
-  c->coming_step = (bytes / steps + 63) / 64 * 64;
+  const s8 *at = (const s8 *)p + p[QCONV_weight_offset] + column * (i64)p[QCONV_panel_bytes];
+  if (columns) c->coming = coming_from(at, p[QCONV_panel_bytes], columns, p[QCONV_panel_bytes], products * (p[QCONV_depth] / p[QCONV_chunk]));
 }
 
 INLINE void multiply(Convolution *c, const s8 *panel, int cold, const int rows, const int columns) {
@@ -117,7 +126,9 @@ INLINE void multiply(Convolution *c, const s8 *panel, int cold, const int rows, 
   const int joined = p[QCONV_copied], packed = p[QCONV_bits] < 8, each = (int)((c->pending.count + chunks - 1) / chunks);
   const i64 bytes = chunk * 2 * p[QCONV_bits], next_panel = p[QCONV_panel_bytes];
   const int passing = p[QCONV_passing] && !packed;
-  const s8 *coming = c->coming;
+  const i64 block = smaller(chunks, MOST_STEPS);
+  i64 renewed = cold ? 0 : chunks;
+  Coming coming = c->coming;
   const Packing packing = packing_of(p[QCONV_bits]);
   s8 unpacked[BUFFERS][2][1024] __attribute__((aligned(64))), unused[1024] __attribute__((aligned(64)));
   _tile_zero(0), _tile_zero(1), _tile_zero(2), _tile_zero(3);
@@ -125,6 +136,10 @@ INLINE void multiply(Convolution *c, const s8 *panel, int cold, const int rows, 
     for (i64 k = 0; k < smaller(EARLY, chunks); k++) unpack(unpacked[k][j], panel + j * next_panel + k * bytes, chunk * 16, &packing);
   for (i64 k = 0; k < chunks; k++, panel += bytes) {
     const s8 *w[2] = {panel, panel + next_panel};
+    if (k == renewed) {
+      renewed += block;
+      coming = coming_from(panel + block * bytes + (renewed >= chunks ? (columns - 1) * next_panel : 0), block * bytes, columns, next_panel, block);
+    }
     if (packed) w[0] = unpacked[k % BUFFERS][0], w[1] = unpacked[k % BUFFERS][1];
     const i64 at = joined ? k * chunk : c->segments[2 * k];
     if (rows > 2)
@@ -134,13 +149,13 @@ INLINE void multiply(Convolution *c, const s8 *panel, int cold, const int rows, 
     if (k % STORE_EVERY == STORE_EVERY - 1) _tile_stored(6, unused, 64);
     for (int j = 0; j < columns; j++) {
       const s8 *column = panel + j * next_panel;
-      if (cold) fetch(column + (rows > 1 ? AHEAD : AHEAD_WAITING), bytes);
       if (packed && k + EARLY < chunks) unpack(unpacked[(k + EARLY) % BUFFERS][j], column + EARLY * bytes, chunk * 16, &packing);
     }
-    if (coming < c->coming_end) fetch(coming, c->coming_step), coming += c->coming_step;
+    fetch(&coming);
     for (int i = 0; i < each && c->pending.next < c->pending.count; i++) finish_strip(c);
   }
   c->coming = coming;
+  if (cold) c->coming.step = 0;
   finish_rest(c);
   store_sums(c->pending.sums, rows, columns);
 }

@@ -44,15 +44,16 @@ INLINE void add_products(const int rows, const int wide, const u8 *const *a, i64
   }
 }
 
+// Of few rows weights are all that matters: eight lines of them a step.
+#ifndef NL
+#define NL 2
+#endif
+#define LINES(rows) ((rows) <= 4 ? 8 : NL)
+
 // Four operands at a time: every other instruction may take a multiplier's port. Meanwhile what is wanted soon comes nearer.
-INLINE void add_four(const int rows, const int wide, const u8 *const *a, i64 k, const float *w, const u8 *soon, i64 step, __m512 sums[][2]) {
-  if (rows <= 4) {  // of few rows weights are all that matters: eight lines of them a step
+INLINE void add_four(const int rows, const int wide, const u8 *const *a, i64 k, const float *w, const u8 *soon, i64 apart, __m512 sums[][2]) {
 #pragma clang loop unroll(full)
-    for (int i = 0; i < 8; i++) _mm_prefetch(soon + 64 * i, _MM_HINT_T1);
-  } else {
-    _mm_prefetch(soon, _MM_HINT_T1);
-    _mm_prefetch(soon + step / 2, _MM_HINT_T1);
-  }
+  for (int i = 0; i < LINES(rows); i++) _mm_prefetch(soon + i * apart, _MM_HINT_T1);
 #pragma clang loop unroll(full)
   for (int i = 0; i < 4; i++) add_products(rows, wide, a, k + 4 * i, w + i * TILE_COLUMNS, sums);
 }
@@ -75,7 +76,7 @@ INLINE void multiply_rows(const Tile *t, const int rows, const int wide) {
   }
   const float *w = t->weights;
   const u8 *soon = t->soon;
-  const i64 step = 4 * t->soon_step;
+  const i64 apart = t->soon_bytes / LINES(rows), stride = 4 * t->soon_step / LINES(rows);
   i64 begin = 0;
   if (evenly) {
     i64 k = t->segments[0];
@@ -83,8 +84,8 @@ INLINE void multiply_rows(const Tile *t, const int rows, const int wide) {
     for (int i = 0; i < rows; i++, k += 16, w += 4 * TILE_COLUMNS) {
       fetch_results(t, i, wide);
       __asm__("" : "+r"(k));  // keeps the row pointers where they are, see avx2/qconv.c
-      add_four(rows, wide, a, k, w, soon, step, sums);
-      soon += step;
+      add_four(rows, wide, a, k, w, soon, apart, sums);
+      soon += stride;
     }
     begin = 16 * rows;
   }
@@ -95,8 +96,8 @@ INLINE void multiply_rows(const Tile *t, const int rows, const int wide) {
 #pragma clang loop unroll(disable)
     for (; k + 16 <= last; k += 16, w += 4 * TILE_COLUMNS) {
       __asm__("" : "+r"(k));
-      add_four(rows, wide, a, k, w, soon, step, sums);
-      soon += step;
+      add_four(rows, wide, a, k, w, soon, apart, sums);
+      soon += stride;
     }
 #pragma clang loop unroll(disable)
     for (; k != last; k += 4, w += TILE_COLUMNS) {
