@@ -86,12 +86,17 @@ INLINE void do_tile(Convolution *c, i64 tile, i64 row, i64 count) {
   finish_tile(c, tile, row, count, sums);
 }
 
+// Places in which a panel is fetched at once: memory answers for several pages faster than for one after the other.
+#define PLACES 8
+
 // A share of a panel into L2, while the rows pass by the one before: a layer's weights come from farther away. None from `end_tile` on.
 INLINE void fetch_share(const i32 *p, i64 tile, i64 end_tile, i64 share, i64 shares) {
   if (tile >= end_tile) return;
   const s8 *panel = panel_of(p, tile);
-  const i64 bytes = p[QCONV_panel_bytes], end = bytes * (share + 1) / shares;
-  for (i64 at = bytes * share / shares; at < end; at += 64) __builtin_prefetch(panel + at, 0, 2);
+  const i64 bytes = p[QCONV_panel_bytes] / PLACES, end = bytes * (share + 1) / shares;
+  for (i64 at = bytes * share / shares; at < end; at += 64)
+#pragma clang loop unroll(full)
+    for (int i = 0; i < PLACES; i++) __builtin_prefetch(panel + i * bytes + at, 0, 2);
 }
 
 // A deep panel: the rows of the workgroup pass by every block of its segments.

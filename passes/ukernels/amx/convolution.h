@@ -30,7 +30,7 @@ typedef struct {
   int columns, next, count;
 } Pending;
 
-// Weights on their way.
+// Weights on their way: four places at once from `at` on, `apart` from each other and two by two `farther`, `step` bytes of each in every step.
 typedef struct {
   const s8 *at, *due;
   i64 step, apart, farther;
@@ -48,7 +48,7 @@ typedef struct {
   Strip strips[2][STRIPS];  // of the product in work and of the one that is pending
   int current;
   Pending pending;
-  Coming coming;
+  Coming coming;  // of later products
 } Convolution;
 
 INLINE void gather(const Convolution *c, Strip *s, i64 start, i64 group, u8 *to) {

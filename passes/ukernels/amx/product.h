@@ -15,7 +15,7 @@
 // Steps from unpacking weights to their use: what was just stored is slow to load.
 #define EARLY 2
 #define BUFFERS 4
-// Steps, of a product whose weights are read once, that pass while those of as many others are fetched: 3x3 over 512 channels at once.
+// Where weights are read only once, those of so many steps are fetched while as many before them are done: all of 3x3 over 512 channels.
 #define MOST_STEPS 72
 
 typedef struct {
@@ -93,14 +93,14 @@ INLINE void store_sums(i32 (*sums)[ROWS * 16], const int rows, const int columns
   }
 }
 
-// `bytes` of each of `columns` panels, to be fetched within so many steps.
+// `bytes` of each of one or two panels, in four places, to be fetched within so many steps.
 INLINE Coming coming_from(const s8 *at, i64 bytes, i64 columns, i64 next_panel, i64 steps) {
   const i64 apart = columns > 1 ? bytes / 2 : bytes / 4;
   return (Coming){at, at, (apart + steps - 1) / steps, apart, columns > 1 ? next_panel : 2 * apart};
 }
 
-// A step's share of the weights on their way, in four places at once: memory answers for several pages faster than for one after the other,
-// and the processor's own prefetching stops at every page's end.
+// A step's share of the weights on their way: memory answers for several pages faster than for one after the other, and the processor's own
+// prefetching stops at every page's end.
 INLINE void fetch(Coming *c) {
   for (c->due += c->step; c->at < c->due; c->at += 64) {
     _mm_prefetch(c->at, _MM_HINT_T1);
@@ -110,11 +110,12 @@ INLINE void fetch(Coming *c) {
   }
 }
 
-// The weights that follow, fetched evenly over the products with those in work.
+// The weights from `column` on, of up to two panels, are fetched evenly over so many products.
 INLINE void expect(Convolution *c, i64 column, i64 columns, i64 products) {
   const i32 *p = c->params;
-  const s8 *at = (const s8 *)p + p[QCONV_weight_offset] + column * (i64)p[QCONV_panel_bytes];
-  if (columns) c->coming = coming_from(at, p[QCONV_panel_bytes], columns, p[QCONV_panel_bytes], products * (p[QCONV_depth] / p[QCONV_chunk]));
+  const i64 panel = p[QCONV_panel_bytes], steps = products * (p[QCONV_depth] / p[QCONV_chunk]);
+  c->coming.step = 0;
+  if (columns) c->coming = coming_from((const s8 *)p + p[QCONV_weight_offset] + column * panel, panel, columns, panel, steps);
 }
 
 INLINE void multiply(Convolution *c, const s8 *panel, int cold, const int rows, const int columns) {
@@ -127,7 +128,7 @@ INLINE void multiply(Convolution *c, const s8 *panel, int cold, const int rows, 
   const i64 bytes = chunk * 2 * p[QCONV_bits], next_panel = p[QCONV_panel_bytes];
   const int passing = p[QCONV_passing] && !packed;
   const i64 block = smaller(chunks, MOST_STEPS);
-  i64 renewed = cold ? 0 : chunks;
+  i64 renewal = cold ? 0 : chunks;
   Coming coming = c->coming;
   const Packing packing = packing_of(p[QCONV_bits]);
   s8 unpacked[BUFFERS][2][1024] __attribute__((aligned(64))), unused[1024] __attribute__((aligned(64)));
@@ -136,9 +137,10 @@ INLINE void multiply(Convolution *c, const s8 *panel, int cold, const int rows, 
     for (i64 k = 0; k < smaller(EARLY, chunks); k++) unpack(unpacked[k][j], panel + j * next_panel + k * bytes, chunk * 16, &packing);
   for (i64 k = 0; k < chunks; k++, panel += bytes) {
     const s8 *w[2] = {panel, panel + next_panel};
-    if (k == renewed) {
-      renewed += block;
-      coming = coming_from(panel + block * bytes + (renewed >= chunks ? (columns - 1) * next_panel : 0), block * bytes, columns, next_panel, block);
+    if (k == renewal) {
+      renewal += block;
+      const s8 *const next = panel + block * bytes + (renewal < chunks ? 0 : (columns - 1) * next_panel);
+      coming = coming_from(next, block * bytes, columns, next_panel, block);
     }
     if (packed) w[0] = unpacked[k % BUFFERS][0], w[1] = unpacked[k % BUFFERS][1];
     const i64 at = joined ? k * chunk : c->segments[2 * k];

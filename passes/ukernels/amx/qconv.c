@@ -25,8 +25,8 @@ INLINE void do_workgroup(Convolution *c, i64 first, i64 last, i64 begin, i64 end
   const i64 passes = (last - first + strips - 1) / strips;
   for (i64 from = begin; from < end; from += at_once) {
     const i64 to = smaller(from + at_once, end);
-    c->coming.step = 0;
-    if (passes > 1) expect(c, to, smaller(at_once, c->params[QCONV_tiles] - to), passes);
+    // Also for the workgroup after this one, whose first weights would be waited for.
+    expect(c, to, passes > 1 ? smaller(at_once, c->params[QCONV_tiles] - to) : 0, passes);
     for (i64 tile = first; tile < last; tile += strips) {
       const int rows = (int)smaller(strips, last - tile);
       i64 group = -1;

@@ -44,11 +44,9 @@ INLINE void add_products(const int rows, const int wide, const u8 *const *a, i64
   }
 }
 
-// Of few rows weights are all that matters: eight lines of them a step.
-#ifndef NL
-#define NL 2
-#endif
-#define LINES(rows) ((rows) <= 4 ? 8 : NL)
+// Lines of weights that a step fetches, each from another place: memory answers for several pages faster than for one after the other. Of
+// few rows weights are all that matters.
+#define LINES(rows) ((rows) <= 4 ? 8 : 2)
 
 // Four operands at a time: every other instruction may take a multiplier's port. Meanwhile what is wanted soon comes nearer.
 INLINE void add_four(const int rows, const int wide, const u8 *const *a, i64 k, const float *w, const u8 *soon, i64 apart, __m512 sums[][2]) {
