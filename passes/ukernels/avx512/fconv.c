@@ -56,9 +56,12 @@ INLINE void add_four(const int rows, const int wide, const u8 *const *a, i64 k, 
   for (int i = 0; i < 4; i++) add_products(rows, wide, a, k + 4 * i, w + i * TILE_COLUMNS, sums);
 }
 
-// Results are fetched before they are written: stores alone would wait for their lines one after the other.
+// Results are fetched before they are written: stores alone would wait for their lines one after the other. So would reading what is added.
 INLINE void fetch_results(const Tile *t, int row, const int wide) {
-  for (int j = 0; j < wide; j++) _mm_prefetch(t->out[row] + t->channel + 64 * j, _MM_HINT_T0);
+  for (int j = 0; j < wide; j++) {
+    _mm_prefetch(t->out[row] + t->channel + 64 * j, _MM_HINT_T0);
+    if (t->residual) _mm_prefetch(t->residual[row] + t->channel + 64 * j, _MM_HINT_T0);
+  }
 }
 
 INLINE void multiply_rows(const Tile *t, const int rows, const int wide) {
