@@ -64,32 +64,38 @@ INLINE void fetch_results(const Tile *t, int row, const int wide) {
   }
 }
 
+// The first steps, which fetch the results of `some` rows each: all at once would keep operands waiting. Returns how many steps.
+INLINE int begin_rows(const Tile *t, const int rows, const int wide, const int some, const u8 *const *a, i64 apart, i64 stride,
+                      __m512 sums[][2]) {
+  i64 k = t->segments[0];
+  int step = 0;
+#pragma clang loop unroll(disable)
+  for (int row = 0; row < rows; k += 16, step++) {
+    for (const int last = row + some < rows ? row + some : rows; row < last; row++) fetch_results(t, row, wide);
+    __asm__("" : "+r"(k));  // keeps the row pointers where they are, see avx2/qconv.c
+    add_four(rows, wide, a, k, t->weights + step * 4 * TILE_COLUMNS, t->soon + step * stride, apart, sums);
+  }
+  return step;
+}
+
 INLINE void multiply_rows(const Tile *t, const int rows, const int wide) {
   const u8 *a[TILE_ROWS];
   __m512 sums[TILE_ROWS][2];
-  // One row's with each of the first steps, if there are enough: all at once would keep operands waiting.
-  const int evenly = !t->sums && t->segments[1] >= 16 * rows;
 #pragma clang loop unroll(full)
   for (int i = 0; i < rows; i++) {
     a[i] = t->operands[i] + t->operand;
-    if (!t->sums && !evenly) fetch_results(t, i, wide);
     for (int j = 0; j < wide; j++) sums[i][j] = _mm512_loadu_ps(t->start + i * t->start_step + 16 * j);
   }
-  const float *w = t->weights;
-  const u8 *soon = t->soon;
   const i64 apart = t->soon_bytes / LINES(rows), stride = 4 * t->soon_step / LINES(rows);
-  i64 begin = 0;
-  if (evenly) {
-    i64 k = t->segments[0];
-#pragma clang loop unroll(disable)
-    for (int i = 0; i < rows; i++, k += 16, w += 4 * TILE_COLUMNS) {
-      fetch_results(t, i, wide);
-      __asm__("" : "+r"(k));  // keeps the row pointers where they are, see avx2/qconv.c
-      add_four(rows, wide, a, k, w, soon, apart, sums);
-      soon += stride;
-    }
-    begin = 16 * rows;
-  }
+  const int steps = t->segments[1] / 16;
+  int done = 0;
+  if (!t->sums && steps >= rows)
+    done = begin_rows(t, rows, wide, 1, a, apart, stride, sums);
+  else if (!t->sums && steps)
+    done = begin_rows(t, rows, wide, (rows + steps - 1) / steps, a, apart, stride, sums);
+  const float *w = t->weights + done * 4 * TILE_COLUMNS;
+  const u8 *soon = t->soon + done * stride;
+  i64 begin = 16 * done;
   for (const i32 *segment = t->segments; segment != t->end; segment += 2) {
     i64 k = segment[0] + begin;
     const i64 last = segment[0] + segment[1];
