@@ -59,6 +59,11 @@ class Group:
         fast = [ratio for index, ratio in enumerate(ratios) if index not in slow]
         return statistics.median(fast if len(fast) >= FEWEST else ratios)
 
+    def ratio_at_best(self, ours: str | None, system: str, variant: str) -> float | None:
+        """The same of either's fastest call: what is left of it when neighbours slow down most rounds."""
+        mine, other = self.rows.get(("quantune", ours or "")), self.rows.get((system, variant))
+        return None if mine is None or other is None else float(other["minimum_ms"] / mine["minimum_ms"])
+
 
 def slowed(row: Mapping[str, Any]) -> float:
     """The share of a row's turns around which the cores were slow."""

@@ -114,6 +114,12 @@ def test_a_slow_processor_is_told_of(tmp_path: Path) -> None:
         row["turns_ms"] = [row["latency_ms"]] * 5
     page = bench_results.write([run], tmp_path)[1].read_text()
     assert page.count("Cores were slow in up to 40% of a row's turns") == 1
+    found = table(page, "host, 1 thread\n")
+    cells = dict(
+        zip(found["at best (×)"], found["squeezenet"][len(found["faster than (×)"]) :], strict=False)
+    )
+    assert cells["v2 / OpenVINO int8"] == "**1.53**", "2.9 / 1.9"
+    assert "at best (×)" not in table(page, "host, 2 threads")
 
 
 def test_the_plot_has_a_panel_a_target_and_count_of_threads(tmp_path: Path) -> None:
