@@ -22,8 +22,8 @@ SCHEMA = "quantune.results/1"
 SHARED = ("cpu", "versions")
 """What all runs of one table have in common."""
 SLOW = (
-    "of a row's turns: trust ratios, not milliseconds. The first table has the median rounds, "
-    "the second compares the fastest call of each."
+    "Cores were slow in up to {:.0%} of a row's turns: trust ratios, not milliseconds. "
+    "The first table has the median rounds, the second compares the fastest call of each."
 )
 
 Ratio = Callable[[Group, str | None, str, str], float | None]
@@ -97,11 +97,10 @@ def page(found: Sequence[Group], drop: str, cpu: dict[str, Any], versions: dict[
     for target, threads in dict.fromkeys((group.target, group.threads) for group in found):
         own = [group for group in found if (group.target, group.threads) == (target, threads)]
         slow = max(slowed(row) for group in own for row in group.rows.values())
-        parts += [f"## {own[0].title}"]
-        parts += [f"Cores were slow in up to {slow:.0%} {SLOW}"] * (slow > OFTEN)
-        parts += [_ratios("faster than (×)", own, Group.ratio)]
-        parts += [_ratios("at best (×)", own, Group.ratio_at_best)] * (slow > OFTEN)
-        parts += [_latencies(own)]
+        tables = [_ratios("faster than (×)", own, Group.ratio)]
+        if slow > OFTEN:
+            tables = [SLOW.format(slow), *tables, _ratios("at best (×)", own, Group.ratio_at_best)]
+        parts += [f"## {own[0].title}", *tables, _latencies(own)]
     return "\n\n".join(parts) + "\n"
 
 

@@ -87,6 +87,7 @@ INLINE void multiply_rows(const Tile *t, const int rows, const int wide) {
     for (int j = 0; j < wide; j++) sums[i][j] = _mm512_loadu_ps(t->start + i * t->start_step + 16 * j);
   }
   const i64 apart = t->soon_bytes / LINES(rows), stride = 4 * t->soon_step / LINES(rows);
+  // Sums that are left write no results yet. Deep layers have a constant: without it they take up to 3 % longer.
   const int steps = t->segments[1] / 16;
   int done = 0;
   if (!t->sums && steps >= rows)
