@@ -11,6 +11,7 @@ from iree.compiler import ir
 
 from quantune.ir import build, values
 from quantune.passes.image_views import View, tensor_bytes, view_of
+from quantune.passes.in_place import in_place
 from quantune.passes.kernel_call import KernelCall, Pack
 from quantune.passes.kernel_executable import EXECUTABLE, Entry, executable
 from quantune.passes.place_results import Home, find_homes
@@ -19,6 +20,7 @@ from quantune.passes.ukernels.image import Placement
 from quantune.passes.ukernels.layouts import Layout, layout_of
 
 NOT_TIED = -1  # in `tied_operands`: a result of its own
+RESIDUAL = 1  # its number among a kernel's operands
 
 
 @dataclass(frozen=True)
@@ -105,26 +107,32 @@ class Kernels:
         where = Placement(images[0], home.image(call), images[1] if images[1:] else None, home.frame)
         blob, workgroups = call.pack(where)
         operands = [*(view.base for view in views), build.bytes_constant(blob)]
+        tied = NOT_TIED
         if home.shared:
+            tied = len(operands)
             operands.append(home.tensor or build.empty(home.kind.shape, home.kind.element_type))
+        elif in_place(call, home, views):
+            tied = RESIDUAL
         results = [home.kind]
         if call.memory:
             results.append(build.tensor_type([workgroups[0] * call.memory], build.integer(8)))
-        written = results[home.shared :]
-        sizes = (*(tensor_bytes(value.type) for value in operands), *map(tensor_bytes, written))
-        symbol = self._export(call, sizes, workgroups)
-        home.tensor = _flow_dispatch(symbol, operands, results, tied=home.shared)
+        bindings = [*(value.type for value in operands), *results[tied != NOT_TIED :]]
+        wanted = (*range(len(bindings)), *([RESIDUAL] if tied == RESIDUAL else []))
+        symbol = self._export(call, tuple(map(tensor_bytes, bindings)), wanted, workgroups)
+        home.tensor = _flow_dispatch(symbol, operands, results, tied)
         if call is home.members[-1][0]:
             home.publish()
 
-    def _export(self, call: KernelCall, sizes: tuple[int, ...], workgroups: tuple[int, int]) -> str:
+    def _export(
+        self, call: KernelCall, sizes: tuple[int, ...], operands: tuple[int, ...], workgroups: tuple[int, int]
+    ) -> str:
         """The symbol of a new export, which profiles and reports show: `layer1.0.conv1$qconv_avx2`."""
         isa = self.target.isa(call.family)
         assert isa is not None, call.family
         self.families[call.family] = isa
         name = re.sub(r"[^\w.]", "_", call.layer) + f"${call.family}_{isa}"
         symbol = next(s for s in _numbered(name) if s not in self.entries)
-        self.entries[symbol] = Entry(symbol, f"{call.symbol}_{isa}", sizes, workgroups)
+        self.entries[symbol] = Entry(symbol, f"{call.symbol}_{isa}", sizes, operands, workgroups)
         return symbol
 
     def _write_executable(self, module: ir.Module) -> None:
@@ -145,15 +153,15 @@ def _numbered(name: str) -> Iterator[str]:
 
 
 def _flow_dispatch(
-    symbol: str, operands: Sequence[ir.Value], results: Sequence[ir.RankedTensorType], tied: bool
+    symbol: str, operands: Sequence[ir.Value], results: Sequence[ir.RankedTensorType], tied: int
 ) -> ir.Value:
-    """The first result. tied: it takes the place of the last operand."""
+    """The first result, which takes the place of the operand `tied`."""
     attributes: dict[str, ir.Attribute] = {
         "entry_points": ir.ArrayAttr.get([ir.SymbolRefAttr.get([EXECUTABLE, symbol])]),
         "operandSegmentSizes": ir.DenseI32ArrayAttr.get([0, len(operands), 0, 0]),
     }
-    if tied:
-        places = [len(operands) - 1, *[NOT_TIED] * (len(results) - 1)]
+    if tied != NOT_TIED:
+        places = [tied, *[NOT_TIED] * (len(results) - 1)]
         index = ir.IndexType.get()
         attributes["tied_operands"] = ir.ArrayAttr.get([ir.IntegerAttr.get(index, at) for at in places])
     return ir.Operation.create(

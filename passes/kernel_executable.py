@@ -12,11 +12,15 @@ EXECUTABLE = "quantune_kernels"
 
 @dataclass(frozen=True)
 class Entry:
-    """One export: a kernel for operands of these sizes (in i8 elements) and this many workgroups."""
+    """One export: a kernel for operands of these sizes (in i8 elements) and this many workgroups.
+
+    operands: which of them each operand of the kernel is; a residual in whose place the result lies is two.
+    """
 
     symbol: str
     kernel: str
     sizes: tuple[int, ...]
+    operands: tuple[int, ...]
     workgroups: tuple[int, int]
 
 
@@ -28,7 +32,7 @@ def executable(entries: Iterable[Entry], families: Mapping[str, str], target: st
     entries, architecture = list(entries), bitcode.architecture(target)
     objects = ", ".join(_object(isa, family, architecture) for family, isa in families.items())
     exports = "\n".join(_export(entry) for entry in entries)
-    signatures = dict.fromkeys((entry.kernel, len(entry.sizes)) for entry in entries)
+    signatures = dict.fromkeys((entry.kernel, len(entry.operands)) for entry in entries)
     declarations = "\n".join(_declaration(kernel, operands) for kernel, operands in signatures)
     functions = "\n".join(_function(entry) for entry in entries)
     return f"""
@@ -83,6 +87,7 @@ def _function(entry: Entry) -> str:
         )
     lines.append("      %x = stream.dispatch.workgroup.id[0] : index")
     lines.append("      %y = stream.dispatch.workgroup.id[1] : index")
-    arguments = [f"%p{i}" for i in range(count)] + [f"%o{i}" for i in range(count)] + ["%x", "%y"]
-    lines.append(f"      func.call @{entry.kernel}({', '.join(arguments)}) : ({_types(count)}) -> ()")
+    arguments = [f"%p{i}" for i in entry.operands] + [f"%o{i}" for i in entry.operands] + ["%x", "%y"]
+    types = _types(len(entry.operands))
+    lines.append(f"      func.call @{entry.kernel}({', '.join(arguments)}) : ({types}) -> ()")
     return "\n".join([*lines, "      return", "    }"])

@@ -40,7 +40,8 @@ class SelectKernels(Pass):
 
     A large f32 convolution that only a maximum pool reads pools at once (`passes/pooled_convolutions.py`). A
     result that kernels read padded is written into a tensor that has the border already, and results that
-    are concatenated are written side by side into one (`passes/place_results.py`): neither is copied.
+    are concatenated are written side by side into one (`passes/place_results.py`): neither is copied. A
+    residual that nobody reads any more is where the result goes (`passes/in_place.py`).
 
     Before:
         %1 = linalg.conv_2d_nhwc_hwcf ins(%dequantized, %dequantized_weights) outs(%zero)

@@ -3,8 +3,8 @@
 //   TILE_ROWS, TILE_COLUMNS         of a tile
 //   multiply_tile(tile, count)      `count` rows: bias + products, + residual, clamp, store
 //   ELEMENT, BLOCK                  what maxpool_row.h wants
-// and then includes this file. Rows beyond `count` up to TILE_ROWS repeat the last one, operands and results alike, so that a kernel may
-// compute more rows than it is asked for.
+// and then includes this file. Rows beyond `count` up to TILE_ROWS repeat the last one, so that a kernel may compute more rows than it is
+// asked for; it must not store them, as results may lie where their residual did.
 #include "common.h"
 #include "fconv_params.h"
 #include "fconv_tile.h"

@@ -165,7 +165,7 @@ func.func @residual(%q: tensor<1x4x!quant.uniform<u8:f32, 0.5:3>>, %p: tensor<1x
 // CHECK: flow.dispatch @quantune_kernels::@eight$qconv_avx2(
 // CHECK: flow.dispatch @quantune_kernels::@seven$qconv_avx2(
 // CHECK: %[[REAL:.+]] = flow.dispatch @quantune_kernels::@island$fconv_avx2(%{{.+}}, %{{.+}}) : (tensor<1x4xf32>, {{.*}}) -> tensor<1x1xf32>
-// CHECK: flow.dispatch @quantune_kernels::@real$qconv_avx2(%{{.+}}, %[[REAL]], %{{.+}}) : (tensor<1x4xi8>, tensor<1x1xf32>, {{.*}}) -> tensor<1x1xf32>
+// CHECK: flow.dispatch @quantune_kernels::@real$qconv_avx2(%{{.+}}, %[[REAL]], %{{.+}}) : (tensor<1x4xi8>, tensor<1x1xf32>, {{.*}}) -> %[[REAL]]
 func.func @precisions(%q: tensor<1x4x!quant.uniform<u8:f32, 0.5:3>>) -> (tensor<1x1xf32>, tensor<1x1xf32>, tensor<1x1xf32>) {
   %w = arith.constant dense<1.0> : tensor<4x1xf32>
   %zero = arith.constant 0.0 : f32

@@ -18,6 +18,7 @@ import pytest
 from numpy.typing import NDArray
 
 from quantune.backend import emulation
+from quantune.passes import in_place
 from quantune.passes.ukernels import bitcode
 from quantune.targets import cpu
 
@@ -41,6 +42,16 @@ class Call:
     workgroups: tuple[int, int]
     written: NDArray[np.bool_] | None = None
     memory: int = 0
+
+    @property
+    def in_place(self) -> bool:
+        """Whether the result may lie where its residual did."""
+        kernels = [f"{family}_residual" for family in in_place.FAMILIES]
+        return self.kernel in kernels and len(self.inputs[1]) == self.result_bytes and self.written is None
+
+    @property
+    def runs(self) -> int:
+        return len(FILLS) + self.in_place
 
 
 class KernelFault(AssertionError):
@@ -111,8 +122,10 @@ class Machine:
                 raise KernelFault(
                     f"{self}: call {index} depends on the order of workgroups or leaves results unwritten"
                 )
+            start += call.runs * call.result_bytes
+            if call.in_place and data[start - call.result_bytes : start] != first:
+                raise KernelFault(f"{self}: call {index} gives something else where its residual was")
             found.append(first)
-            start += 2 * call.result_bytes
         assert start == len(data)
         return found
 
@@ -161,7 +174,7 @@ def _names(family: str) -> tuple[str, ...]:
 
 def _pack(call: Call, kernel: int) -> bytes:
     sizes = [*map(len, call.inputs), call.result_bytes, *([call.memory] if call.memory else [])]
-    words = (kernel, len(sizes), len(call.inputs), *call.workgroups, *sizes)
+    words = (kernel, len(sizes), len(call.inputs), *call.workgroups, call.runs, *sizes)
     return struct.pack(f"<{len(words)}q", *words) + b"".join(call.inputs)
 
 

@@ -1,8 +1,9 @@
 // Runs kernels on the calls of a file, every operand flush against pages that may not be touched: run_kernels <calls> <results>
 //
-// A call is i64 words (kernel, operands, inputs, workgroups x, workgroups y, bytes of each operand), then the bytes of the inputs. The
-// operand behind these is the result, one behind that working memory. It runs twice: operands before a guard page and workgroups in order, then behind one and in reverse;
-// both results are written. A kernel that leaves its operands or writes into an input ends the program with a line that names the call.
+// A call is i64 words (kernel, operands, inputs, workgroups x, workgroups y, runs, bytes of each operand), then the bytes of the inputs. The
+// operand behind these is the result, one behind that working memory. It runs twice: operands before a guard page and workgroups in order,
+// then behind one and in reverse. A third run has the result where the second input, the residual, was. All results are written. A kernel
+// that leaves its operands or writes into an input ends the program with a line that names the call.
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -22,7 +23,8 @@ KERNELS
 #define KERNEL(name) name,
 static void (*const kernels[])(void) = {KERNELS};
 
-enum { MOST_OPERANDS = 4 };
+enum { MOST_OPERANDS = 4, RESIDUAL = 1 };
+enum { FIRST, REVERSED, IN_PLACE };
 
 typedef struct {
   uint8_t *data, *map;
@@ -70,19 +72,21 @@ static void dispatch(void (*kernel)(void), i64 count, const Operand *o, i64 x, i
     ((Four)kernel)(p[0], p[1], p[2], p[3], offset[0], offset[1], offset[2], offset[3], x, y);
 }
 
-static void run(const i64 *head, const i64 *sizes, const uint8_t *const *inputs, int second, FILE *results) {
+static void run(const i64 *head, const i64 *sizes, const uint8_t *const *inputs, int which, FILE *results) {
   const i64 count = head[1], result = head[2], wide = head[3], groups = head[3] * head[4];
-  const int fill = second ? 0x5A : 0xA5;  // what is never written differs between the runs
-  Operand o[MOST_OPERANDS];
+  const int fill = which == REVERSED ? 0x5A : 0xA5;  // what is never written differs between the runs
+  Operand o[MOST_OPERANDS], seen[MOST_OPERANDS];
   for (i64 i = 0; i < count; i++) {
-    o[i] = place(sizes[i], !second, fill);
+    o[i] = place(sizes[i], which != REVERSED, fill);
     if (i >= result) continue;
     memcpy(o[i].data, inputs[i], sizes[i]);
     mprotect(o[i].map, o[i].inner, PROT_READ);
   }
+  memcpy(seen, o, sizeof o);
+  if (which == IN_PLACE) memcpy(o[result].data, inputs[RESIDUAL], sizes[RESIDUAL]), seen[RESIDUAL] = o[result];
   for (i64 i = 0; i < groups; i++) {
-    const i64 group = second ? groups - 1 - i : i;
-    dispatch(kernels[head[0]], count, o, group % wide, group / wide);
+    const i64 group = which == REVERSED ? groups - 1 - i : i;
+    dispatch(kernels[head[0]], count, seen, group % wide, group / wide);
   }
   for (const Operand *out = &o[result]; out != &o[count]; out++)
     for (i64 i = 0; i < out->inner; i++)
@@ -96,14 +100,14 @@ int main(int argc, char **argv) {
   if (!calls || !results) fail("usage: run_kernels <calls> <results>");
   page = sysconf(_SC_PAGESIZE);
   signal(SIGSEGV, on_fault), signal(SIGBUS, on_fault);
-  i64 head[5], sizes[MOST_OPERANDS];
+  i64 head[6], sizes[MOST_OPERANDS];
   for (i64 index = 0; fread(head, sizeof head, 1, calls) == 1; index++) {
     snprintf(crash_message, sizeof crash_message, "call %ld ", (long)index);
     uint8_t *inputs[MOST_OPERANDS] = {0};
     if (head[1] != 3 && head[1] != 4) fail("must have three or four operands");
     read_exactly(sizes, 8 * head[1], calls);
     for (i64 i = 0; i < head[2]; i++) read_exactly(inputs[i] = malloc(sizes[i]), sizes[i], calls);
-    for (int second = 0; second < 2; second++) run(head, sizes, (const uint8_t *const *)inputs, second, results);
+    for (int which = 0; which < head[5]; which++) run(head, sizes, (const uint8_t *const *)inputs, which, results);
     for (i64 i = 0; i < head[2]; i++) free(inputs[i]);
   }
   return fclose(results) != 0;

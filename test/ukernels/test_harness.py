@@ -6,8 +6,11 @@ from dataclasses import replace
 
 import pytest
 
+import float_convolutions
 from convolutions import Convolution, prepare
-from machines import KernelFault, Machine, each_machine
+from float_convolutions import FloatConvolution
+from machines import KernelFault, Machine, each_float_depthwise_machine, each_machine
+from quantune.passes import in_place
 from quantune.passes.ukernels import bitcode
 from quantune.passes.ukernels.image import Frame
 from quantune.passes.ukernels.layouts import layout_of
@@ -51,6 +54,15 @@ def test_one_wrong_weight_shows(machine: Machine) -> None:
     blob[-16 * layout_of(machine.isa).step] ^= 1  # filter 16: the last tile's first column
     wrong = replace(call, inputs=(*call.inputs[:-1], bytes(blob)))
     assert machine.run("qconv", [wrong]) != [expected.tobytes()]
+
+
+@each_float_depthwise_machine
+def test_adding_a_residual_twice_is_seen(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A kernel that does the end of a row twice cannot have its results where the residual was."""
+    monkeypatch.setattr(in_place, "FAMILIES", ("fdepthwise",))
+    call, _, _ = float_convolutions.prepare(FloatConvolution(filters=0, residual=True), machine)
+    with pytest.raises(KernelFault, match="call 0 gives something else where its residual was"):
+        machine.run("fdepthwise", [call])
 
 
 @each_machine

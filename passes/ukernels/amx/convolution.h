@@ -64,8 +64,9 @@ INLINE void gather(const Convolution *c, Strip *s, i64 start, i64 group, u8 *to)
   }
 }
 
-// The byte offsets of a strip's pixels from (y, x) on in an image; `dropped` for those that are.
-INLINE void place_rows(i32 *places, i32 dropped, const Image *image, const i32 *p, i64 y, i64 x) {
+// The byte offsets of a strip's pixels from (y, x) on in an image; `dropped` for those that are: the first few, which the strip before has,
+// and those between two image rows.
+INLINE void place_rows(i32 *places, i32 dropped, i64 few, const Image *image, const i32 *p, i64 y, i64 x) {
   const i64 width = p[QCONV_flat_width];
   const i32 first = (i32)(image->offset + y * image->step_y + x * image->step_x);
   const i32 to_next = (i32)(image->step_y - width * image->step_x);
@@ -77,19 +78,20 @@ INLINE void place_rows(i32 *places, i32 dropped, const Image *image, const i32 *
     at = _mm512_mask_sub_epi32(at, beyond, at, wide);
     place = _mm512_mask_add_epi32(place, beyond, place, _mm512_set1_epi32(to_next));
   }
-  const __mmask16 kept = _mm512_cmplt_epi32_mask(at, _mm512_set1_epi32(p[QCONV_out_width])) & ((1u << p[QCONV_tile_rows]) - 1);
+  const u32 rows = (1u << p[QCONV_tile_rows]) - (1u << few);
+  const __mmask16 kept = _mm512_cmplt_epi32_mask(at, _mm512_set1_epi32(p[QCONV_out_width])) & rows;
   _mm512_storeu_si512(places, _mm512_mask_blend_epi32(kept, _mm512_set1_epi32(dropped), place));
 }
 
 INLINE void set_strip(const Convolution *c, Strip *s, i64 tile, i64 group, i64 place) {
   const i32 *p = c->params;
   const i64 line = tile / p[QCONV_line_tiles], width = p[QCONV_flat_width];
-  const i64 start = smaller(tile % p[QCONV_line_tiles] * p[QCONV_tile_rows], p[QCONV_line_length] - p[QCONV_tile_rows]);
+  const i64 due = tile % p[QCONV_line_tiles] * p[QCONV_tile_rows], start = smaller(due, p[QCONV_line_length] - p[QCONV_tile_rows]);
   s->operands = c->input + c->in.offset + line * c->in.step_y + start * c->in.step_x + group * p[QCONV_group_bytes];
   s->stride = c->in.step_x;
   if (p[QCONV_copied]) gather(c, s, start, group, c->gathered + place * p[QCONV_tile_rows] * p[QCONV_depth]);
-  place_rows(s->outs, -1, &c->result, p, line + start / width, start % width);
-  if (c->residual) place_rows(s->residuals, 0, &c->other, p, line + start / width, start % width);
+  place_rows(s->outs, -1, due - start, &c->result, p, line + start / width, start % width);
+  if (c->residual) place_rows(s->residuals, 0, due - start, &c->other, p, line + start / width, start % width);
 }
 
 OUTLINE void set_strips(Convolution *c, i64 tile, int rows, i64 group) {

@@ -2,7 +2,7 @@
 //
 // A tile of operands is read straight from the image when its pixels lie evenly apart, which the compiler arranges: along an image row, or
 // along the whole padded image, where the pixels between two rows are computed too and dropped (`flat_width` > `out_width`). Otherwise a
-// tile's operands are gathered first. All tiles have `tile_rows` rows: the last of a line starts earlier and repeats some.
+// tile's operands are gathered first. All tiles have `tile_rows` rows: the last of a line starts earlier and drops what the one before has too.
 //
 // The tile unit works beside the others, so the epilogue of one product is spread between the steps of the next.
 #define SYMBOL(name) quantune_##name##_amx

@@ -19,13 +19,13 @@ INLINE float load(const u8 *p) {
 // Columns beyond the result's are masked away, so that nothing beyond the tensors is touched.
 INLINE __mmask16 mask_of(i64 columns) { return (__mmask16)(columns >= 16 ? 0xFFFF : (1u << columns) - 1); }
 
-INLINE void finish(const Tile *t, const int rows, const int wide, const int with_residual, __m512 sums[][2]) {
+INLINE void finish(const Tile *t, const int rows, const i64 count, const int wide, const int with_residual, __m512 sums[][2]) {
   // The bounds come first: of a NaN and a number these instructions give the second, and a NaN stays one.
   const __m512 low = _mm512_set1_ps(t->low), high = _mm512_set1_ps(t->high);
   const __mmask16 masks[2] = {mask_of(t->columns), mask_of(t->columns - 16 * (wide - 1))};
 #pragma clang loop unroll(full)
   for (int i = 0; i < rows; i++) {
-    for (int j = 0; j < wide; j++) {
+    for (int j = 0; j < wide && i < count; j++) {
       __m512 v = sums[i][j];
       if (with_residual) v = _mm512_add_ps(v, _mm512_maskz_loadu_ps(masks[j], t->residual[i] + t->channel + 64 * j));
       _mm512_mask_storeu_ps(t->out[i] + t->channel + 64 * j, masks[j], _mm512_min_ps(high, _mm512_max_ps(low, v)));
@@ -78,7 +78,7 @@ INLINE int begin_rows(const Tile *t, const int rows, const int wide, const int s
   return step;
 }
 
-INLINE void multiply_rows(const Tile *t, const int rows, const int wide) {
+INLINE void multiply_rows(const Tile *t, const int rows, const i64 count, const int wide) {
   const u8 *a[TILE_ROWS];
   __m512 sums[TILE_ROWS][2];
 #pragma clang loop unroll(full)
@@ -119,32 +119,36 @@ INLINE void multiply_rows(const Tile *t, const int rows, const int wide) {
       for (int j = 0; j < wide; j++) _mm512_storeu_ps(t->sums + i * TILE_COLUMNS + 16 * j, sums[i][j]);
     return;
   }
-  t->residual ? finish(t, rows, wide, 1, sums) : finish(t, rows, wide, 0, sums);
+  t->residual ? finish(t, rows, count, wide, 1, sums) : finish(t, rows, count, wide, 0, sums);
 }
 
-#define ROWS(n)                                                        \
-  OUTLINE void multiply_##n##x2(const Tile *t) { multiply_rows(t, n, 2); } \
-  OUTLINE void multiply_##n##x1(const Tile *t) { multiply_rows(t, n, 1); }
-ROWS(1) ROWS(2) ROWS(4) ROWS(7) ROWS(10) ROWS(12) ROWS(13) ROWS(14)
-#define DO_ROWS(n) t->columns > 16 ? multiply_##n##x2(t) : multiply_##n##x1(t)
+// Counts that have no function of their own take that of the next larger one.
+#define ALL_ROWS(n)                                                           \
+  OUTLINE void multiply_##n##x2(const Tile *t) { multiply_rows(t, n, n, 2); } \
+  OUTLINE void multiply_##n##x1(const Tile *t) { multiply_rows(t, n, n, 1); }
+#define SOME_ROWS(n)                                                                           \
+  OUTLINE void multiply_##n##x2(const Tile *t, i64 count) { multiply_rows(t, n, count, 2); } \
+  OUTLINE void multiply_##n##x1(const Tile *t, i64 count) { multiply_rows(t, n, count, 1); }
+ALL_ROWS(1) ALL_ROWS(2) SOME_ROWS(4) SOME_ROWS(7) SOME_ROWS(10) SOME_ROWS(12) ALL_ROWS(13) ALL_ROWS(14)
+#define DO_ROWS(n, ...) t->columns > 16 ? multiply_##n##x2(__VA_ARGS__) : multiply_##n##x1(__VA_ARGS__)
 
 INLINE void multiply_tile(const Tile *t, i64 count) {
   if (count > 13)
-    DO_ROWS(14);
+    DO_ROWS(14, t);
   else if (count == 13)
-    DO_ROWS(13);
+    DO_ROWS(13, t);
   else if (count > 10)
-    DO_ROWS(12);
+    DO_ROWS(12, t, count);
   else if (count > 7)
-    DO_ROWS(10);
+    DO_ROWS(10, t, count);
   else if (count > 4)
-    DO_ROWS(7);
+    DO_ROWS(7, t, count);
   else if (count > 2)
-    DO_ROWS(4);
+    DO_ROWS(4, t, count);
   else if (count == 2)
-    DO_ROWS(2);
+    DO_ROWS(2, t);
   else
-    DO_ROWS(1);
+    DO_ROWS(1, t);
 }
 
 #include "../fconv_driver.h"
