@@ -8,6 +8,7 @@
 #include "common.h"
 #include "finish.h"
 #include "image.h"
+#include "qconv_groups.h"
 #include "qconv_panels.h"
 #include "qconv_params.h"
 
@@ -31,9 +32,6 @@ typedef struct {
   s8 unpacked[UNPACKED_BYTES] __attribute__((aligned(64)));
   i32 totals[MOST_ROWS * 16] __attribute__((aligned(64)));  // of the workgroup's rows over blocks of segments
 } Convolution;
-
-// Without a division where there is one group: it would cost as much as the product of a shallow tile.
-INLINE i64 group_of(const i32 *p, i64 tile) { return p[QCONV_tiles] == p[QCONV_group_tiles] ? 0 : tile / p[QCONV_group_tiles]; }
 
 // Points `operands` at the `count` rows from `row` on; where segments are no multiple of 4 bytes, copies them first.
 INLINE void set_operands(Convolution *c, i64 group, i64 row, i64 count) {

@@ -21,13 +21,14 @@ typedef struct {
   i32 outs[ROWS], residuals[ROWS];
 } Strip;
 
-// The sums of a product, strip by strip two tiles, of which `next` to `count` still have to be stored: channels from `channel` on, `filters` of them.
+// The sums of a product, strip by strip two tiles, of which `next` to `count` still have to be finished: channels from `channel` on, `filters`
+// of them. The first `tiles` registers hold them until the next product takes these; they belong `apart` from each other.
 typedef struct {
   i32 sums[2 * STRIPS][ROWS * 16] __attribute__((aligned(64)));
   const Strip *strips;
   const float *scales;
-  i64 channel, filters;
-  int columns, next, count;
+  i64 channel, filters, apart;
+  int columns, next, count, tiles;
 } Pending;
 
 // Weights on their way: four places at once from `at` on, `apart` from each other and two by two `farther`, `step` bytes of each in every step.
@@ -42,6 +43,7 @@ typedef struct {
   u8 *out;
   const i32 *params;
   const i32 *segments;
+  i64 chunks;  // of a product
   Finish finish;
   Image in, result, other;
   u8 *gathered;
@@ -85,13 +87,14 @@ INLINE void place_rows(i32 *places, i32 dropped, i64 few, const Image *image, co
 
 INLINE void set_strip(const Convolution *c, Strip *s, i64 tile, i64 group, i64 place) {
   const i32 *p = c->params;
-  const i64 line = tile / p[QCONV_line_tiles], width = p[QCONV_flat_width];
-  const i64 due = tile % p[QCONV_line_tiles] * p[QCONV_tile_rows], start = smaller(due, p[QCONV_line_length] - p[QCONV_tile_rows]);
+  const u32 line = (u32)tile / (u32)p[QCONV_line_tiles], width = (u32)p[QCONV_flat_width];
+  const i64 due = (tile - line * p[QCONV_line_tiles]) * p[QCONV_tile_rows], start = smaller(due, p[QCONV_line_length] - p[QCONV_tile_rows]);
   s->operands = c->input + c->in.offset + line * c->in.step_y + start * c->in.step_x + group * p[QCONV_group_bytes];
   s->stride = c->in.step_x;
+  const u32 y = line + (u32)start / width, x = (u32)start % width;
   if (p[QCONV_copied]) gather(c, s, start, group, c->gathered + place * p[QCONV_tile_rows] * p[QCONV_depth]);
-  place_rows(s->outs, -1, due - start, &c->result, p, line + start / width, start % width);
-  if (c->residual) place_rows(s->residuals, 0, due - start, &c->other, p, line + start / width, start % width);
+  place_rows(s->outs, -1, due - start, &c->result, p, y, x);
+  if (c->residual) place_rows(s->residuals, 0, due - start, &c->other, p, y, x);
 }
 
 OUTLINE void set_strips(Convolution *c, i64 tile, int rows, i64 group) {

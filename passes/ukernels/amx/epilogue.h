@@ -74,4 +74,17 @@ INLINE void finish_rest(Convolution *c) {
   while (c->pending.next < c->pending.count) finish_strip(c);
 }
 
+// Stores the sums that a register still has of the last product.
+#define STORE_SUMS(d, tile) \
+  if ((tile) < (d)->tiles) _tile_stored(tile, (d)->sums[0] + (tile) * (d)->apart, 64)
+
+INLINE void finish_last(Convolution *c) {
+  Pending *d = &c->pending;
+  STORE_SUMS(d, 0);
+  STORE_SUMS(d, 1);
+  STORE_SUMS(d, 2);
+  STORE_SUMS(d, 3);
+  finish_rest(c);
+}
+
 #endif

@@ -11,6 +11,7 @@
 #include "../common.h"
 #include "../finish.h"
 #include "../image.h"
+#include "../qconv_groups.h"
 #include "../qconv_params.h"
 #include "convolution.h"
 #include "epilogue.h"
@@ -31,8 +32,8 @@ INLINE void do_workgroup(Convolution *c, i64 first, i64 last, i64 begin, i64 end
       const int rows = (int)smaller(strips, last - tile);
       i64 group = -1;
       for (i64 column = from, count; column < to; column += count) {
-        if (column / c->params[QCONV_group_tiles] != group) {
-          group = column / c->params[QCONV_group_tiles];
+        if (group_of(c->params, column) != group) {
+          group = group_of(c->params, column);
           set_strips(c, tile, rows, group);
         }
         count = smaller(most, smaller(to, (group + 1) * c->params[QCONV_group_tiles]) - column);
@@ -40,13 +41,13 @@ INLINE void do_workgroup(Convolution *c, i64 first, i64 last, i64 begin, i64 end
       }
     }
   }
-  finish_rest(c);
+  finish_last(c);
 }
 
 OUTLINE void convolve(const u8 *input, const u8 *residual, const u8 *blob, u8 *out, i64 x, i64 y) {
   const i32 *p = (const i32 *)blob;
   u8 gathered[GATHER_BYTES] __attribute__((aligned(64)));
-  Convolution c = {input, residual, out, p, (const i32 *)(blob + p[QCONV_segments_offset]), .gathered = gathered};
+  Convolution c = {input, residual, out, p, (const i32 *)(blob + p[QCONV_segments_offset]), .chunks = p[QCONV_depth] / p[QCONV_chunk], .gathered = gathered};
   c.in = IMAGE(QCONV, p, in), c.result = IMAGE(QCONV, p, out), c.other = IMAGE(QCONV, p, residual);
   c.finish = FINISH(QCONV, p);
   if (x == 0 && y == 0) {
