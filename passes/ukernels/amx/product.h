@@ -134,7 +134,8 @@ INLINE void multiply(Convolution *c, const s8 *panel, int cold, const int rows, 
   for (int i = 0; i < rows; i++) a[i] = s[i].operands;
   const i64 chunk = p[QCONV_chunk], chunks = c->chunks, stride = s[0].stride;
   const int joined = p[QCONV_copied], packed = p[QCONV_bits] < 8, count = c->pending.count;
-  const int each = count <= chunks ? 1 : chunks > 1 ? 2 : count;  // of up to four strips
+  // What was just stored is slow to load: the epilogue waits for the second step if there is one. It has up to four strips.
+  const int each = count < chunks ? 1 : chunks > 2 ? 2 : count;
   const i64 bytes = chunk * 2 * p[QCONV_bits], next_panel = p[QCONV_panel_bytes];
   const int passing = p[QCONV_passing] && !packed;
   const i64 block = smaller(chunks, MOST_STEPS);
@@ -163,7 +164,7 @@ INLINE void multiply(Convolution *c, const s8 *panel, int cold, const int rows, 
       if (packed && k + EARLY < chunks) unpack(unpacked[(k + EARLY) % BUFFERS][j], column + EARLY * bytes, chunk * 16, &packing);
     }
     fetch(&coming);
-    for (int i = 0; i < each && c->pending.next < c->pending.count; i++) finish_strip(c);
+    for (int i = 0; i < each && (k || chunks == 1) && c->pending.next < count; i++) finish_strip(c);
   }
   c->coming = coming;
   if (cold) c->coming.step = 0;
