@@ -5,30 +5,34 @@
 #include "../store_tile_avx512.h"
 #include "convolution.h"
 
-// Two rows of two tiles, u8: packed as store_four packs four rows. All values are in the range of i32, so they are clamped as bytes.
-INLINE void store_square(const i32 *left, const i32 *right, const __m512 *scales, const Finish *f, const u8 *first, const u8 *second,
-                         u8 *out, u8 *below) {
+// Two rows of two tiles, u8: packed as store_four packs four rows. All values are in the range of i32, so they are clamped as bytes, and not
+// at all where all bytes may come out.
+INLINE void store_square(const int clamped, const i32 *left, const i32 *right, const __m512 *scales, const Finish *f, const u8 *first,
+                         const u8 *second, u8 *out, u8 *below) {
   const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
-  const i64 half = f->residual_f32 ? 64 : 16;
   const __m512i a = _mm512_cvtps_epi32(scaled(left, scales[0], scales[1], first, f, 0xFFFF));
-  const __m512i b = _mm512_cvtps_epi32(scaled(right, scales[2], scales[3], first ? first + half : 0, f, 0xFFFF));
+  const __m512i b = _mm512_cvtps_epi32(scaled(right, scales[2], scales[3], first ? first + 16 : 0, f, 0xFFFF));
   const __m512i c = _mm512_cvtps_epi32(scaled(left + 16, scales[0], scales[1], second, f, 0xFFFF));
-  const __m512i d = _mm512_cvtps_epi32(scaled(right + 16, scales[2], scales[3], second ? second + half : 0, f, 0xFFFF));
+  const __m512i d = _mm512_cvtps_epi32(scaled(right + 16, scales[2], scales[3], second ? second + 16 : 0, f, 0xFFFF));
   const __m512i bytes = _mm512_packus_epi16(_mm512_packs_epi32(a, b), _mm512_packs_epi32(c, d));
-  const __m512i above = _mm512_max_epu8(_mm512_permutexvar_epi32(order, bytes), _mm512_set1_epi8((char)(u8)f->low));
-  const __m512i v = _mm512_min_epu8(above, _mm512_set1_epi8((char)(u8)f->high));
+  __m512i v = _mm512_permutexvar_epi32(order, bytes);
+  if (clamped) {
+    v = _mm512_max_epu8(v, _mm512_set1_epi8((char)(u8)f->low));
+    v = _mm512_min_epu8(v, _mm512_set1_epi8((char)(u8)f->high));
+  }
   _mm256_storeu_si256((__m256i *)out, _mm512_castsi512_si256(v));
   _mm256_storeu_si256((__m256i *)below, _mm512_extracti64x4_epi64(v, 1));
 }
 
-INLINE void store_squares(const i32 (*sums)[ROWS * 16], const float *scales, const Finish *finish, const u8 *residual, u8 *out,
-                          const Strip *s, i64 rows) {
-  const Finish f = *finish;
+INLINE void store_squares(const int clamped, const i32 (*sums)[ROWS * 16], const float *scales, const Finish *finish, const u8 *residual,
+                          u8 *out, const Strip *s, i64 rows) {
+  Finish f = *finish;
+  f.residual_f32 = 0;
   const __m512 vectors[4] = {_mm512_loadu_ps(scales), _mm512_loadu_ps(scales + 16), _mm512_loadu_ps(scales + 32), _mm512_loadu_ps(scales + 48)};
   u8 nowhere[32];
   for (i64 i = 0; i < rows; i += 2) {
     u8 *to = s->outs[i] < 0 ? nowhere : out + s->outs[i], *below = s->outs[i + 1] < 0 ? nowhere : out + s->outs[i + 1];
-    store_square(sums[0] + i * 16, sums[1] + i * 16, vectors, &f, residual ? residual + s->residuals[i] : 0,
+    store_square(clamped, sums[0] + i * 16, sums[1] + i * 16, vectors, &f, residual ? residual + s->residuals[i] : 0,
                  residual ? residual + s->residuals[i + 1] : 0, to, below);
   }
 }
@@ -60,7 +64,11 @@ OUTLINE void finish_strip(Convolution *c) {
   u8 *out = c->out + d->channel * out_size;
   const u8 *residual = c->residual ? c->residual + d->channel * residual_size : 0;
   if (d->columns > 1 && d->filters >= 32 && p[QCONV_bounded]) {
-    residual ? store_squares(sums, d->scales, &c->finish, residual, out, s, rows) : store_squares(sums, d->scales, &c->finish, 0, out, s, rows);
+    const Finish *f = &c->finish;
+    if (f->low > 0 || f->high < 255)
+      residual ? store_squares(1, sums, d->scales, f, residual, out, s, rows) : store_squares(1, sums, d->scales, f, 0, out, s, rows);
+    else
+      residual ? store_squares(0, sums, d->scales, f, residual, out, s, rows) : store_squares(0, sums, d->scales, f, 0, out, s, rows);
     return;
   }
   for (i64 j = 0; j < d->columns; j++) {

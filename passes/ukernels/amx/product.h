@@ -141,7 +141,8 @@ INLINE void multiply(Convolution *c, const s8 *panel, int cold, const int rows, 
   const i64 block = smaller(chunks, MOST_STEPS);
   i64 renewal = cold ? 0 : chunks;
   Coming coming = c->coming;
-  const Packing packing = packed ? packing_of(p[QCONV_bits]) : (Packing){};
+  Packing packing;
+  if (packed) packing = packing_of(p[QCONV_bits]);
   s8 unpacked[BUFFERS][2][1024] __attribute__((aligned(64))), unused[1024] __attribute__((aligned(64)));
   for (int j = 0; j < columns && packed; j++)
     for (i64 k = 0; k < smaller(EARLY, chunks); k++) unpack(unpacked[k][j], panel + j * next_panel + k * bytes, chunk * 16, &packing);

@@ -47,7 +47,8 @@ INLINE void do_workgroup(Convolution *c, i64 first, i64 last, i64 begin, i64 end
 OUTLINE void convolve(const u8 *input, const u8 *residual, const u8 *blob, u8 *out, i64 x, i64 y) {
   const i32 *p = (const i32 *)blob;
   u8 gathered[GATHER_BYTES] __attribute__((aligned(64)));
-  Convolution c = {input, residual, out, p, (const i32 *)(blob + p[QCONV_segments_offset]), .chunks = p[QCONV_depth] / p[QCONV_chunk], .gathered = gathered};
+  Convolution c = {input, residual, out, p, (const i32 *)(blob + p[QCONV_segments_offset]), .gathered = gathered};
+  c.chunks = p[QCONV_depth] / p[QCONV_chunk];
   c.in = IMAGE(QCONV, p, in), c.result = IMAGE(QCONV, p, out), c.other = IMAGE(QCONV, p, residual);
   c.finish = FINISH(QCONV, p);
   if (x == 0 && y == 0) {
