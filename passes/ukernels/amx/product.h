@@ -61,7 +61,7 @@ INLINE void open_tiles(i64 rows, i64 chunk) {
   } while (0)
 
 // One chunk, one or two strips by two tiles of columns.
-INLINE void step_square(const u8 *const *a, i64 at, i64 stride, const s8 *const *w, int passing, const int rows, const int first,
+INLINE void step_square(const u8 *const *a, i64 at, i64 stride, const s8 *const *w, const int passing, const int rows, const int first,
                         Pending *before) {
   LOAD_WEIGHTS(6, w[0], passing);
   _tile_loadd(4, a[0] + at, stride);
@@ -78,7 +78,7 @@ INLINE void step_square(const u8 *const *a, i64 at, i64 stride, const s8 *const 
 }
 
 // One chunk, one to four strips by one tile of columns.
-INLINE void step_tall(const u8 *const *a, i64 at, i64 stride, const s8 *w, int passing, const int rows, const int first, Pending *before) {
+INLINE void step_tall(const u8 *const *a, i64 at, i64 stride, const s8 *w, const int passing, const int rows, const int first, Pending *before) {
   LOAD_WEIGHTS(6, w, passing);
   _tile_loadd(4, a[0] + at, stride);
   TAKE(0);
@@ -94,7 +94,7 @@ INLINE void step_tall(const u8 *const *a, i64 at, i64 stride, const s8 *w, int p
   if (rows > 3) _tile_dpbusd(3, 5, 6);
 }
 
-INLINE void step(const u8 *const *a, i64 at, i64 stride, const s8 *const *w, int passing, const int rows, const int columns, const int first,
+INLINE void step(const u8 *const *a, i64 at, i64 stride, const s8 *const *w, const int passing, const int rows, const int columns, const int first,
                  Pending *before) {
   if (columns > 1)
     step_square(a, at, stride, w, passing, rows, first, before);
@@ -127,17 +127,25 @@ INLINE void expect(Convolution *c, i64 column, i64 columns, i64 products) {
   if (columns) c->coming = coming_from((const s8 *)p + p[QCONV_weight_offset] + column * panel, panel, columns, panel, steps);
 }
 
-INLINE void multiply(Convolution *c, const s8 *panel, int cold, const int rows, const int columns) {
+// How a product finds its weights: near, so that nothing needs to be fetched; elsewhere; elsewhere and not to take the operands' place in L1; or
+// with fewer bits than a byte. Each has a loop of its own: a step has 16 cycles for each of its products, and all that it asks costs some.
+enum { NEAR, FAR, PASSING, PACKED };
+
+INLINE int way_of(const Convolution *c, int cold) {
+  if (c->params[QCONV_bits] < 8) return PACKED;
+  return c->params[QCONV_passing] ? PASSING : cold || c->coming.step ? FAR : NEAR;
+}
+
+INLINE void multiply(Convolution *c, const s8 *panel, int cold, const int rows, const int columns, const int way) {
   const i32 *p = c->params;
   const Strip *s = c->strips[c->current];
   const u8 *a[STRIPS];
   for (int i = 0; i < rows; i++) a[i] = s[i].operands;
   const i64 chunk = p[QCONV_chunk], chunks = c->chunks, stride = s[0].stride;
-  const int joined = p[QCONV_copied], packed = p[QCONV_bits] < 8, count = c->pending.count;
+  const int joined = p[QCONV_copied], packed = way == PACKED, count = c->pending.count;
   // What was just stored is slow to load: the epilogue waits for the second step if there is one. It has up to four strips.
   const int each = count < chunks ? 1 : chunks > 2 ? 2 : count;
   const i64 bytes = chunk * 2 * p[QCONV_bits], next_panel = p[QCONV_panel_bytes];
-  const int passing = p[QCONV_passing] && !packed;
   const i64 block = smaller(chunks, MOST_STEPS);
   i64 renewal = cold ? 0 : chunks;
   Coming coming = c->coming;
@@ -148,7 +156,7 @@ INLINE void multiply(Convolution *c, const s8 *panel, int cold, const int rows, 
     for (i64 k = 0; k < smaller(EARLY, chunks); k++) unpack(unpacked[k][j], panel + j * next_panel + k * bytes, chunk * 16, &packing);
   for (i64 k = 0; k < chunks; k++, panel += bytes) {
     const s8 *w[2] = {panel, panel + next_panel};
-    if (k == renewal) {
+    if (way != NEAR && k == renewal) {
       renewal += block;
       const s8 *const next = panel + block * bytes + (renewal < chunks ? 0 : (columns - 1) * next_panel);
       coming = coming_from(next, block * bytes, columns, next_panel, block);
@@ -156,15 +164,15 @@ INLINE void multiply(Convolution *c, const s8 *panel, int cold, const int rows, 
     if (packed) w[0] = unpacked[k % BUFFERS][0], w[1] = unpacked[k % BUFFERS][1];
     const i64 at = joined ? k * chunk : c->segments[2 * k];
     if (k == 0)
-      step(a, at, stride, w, passing, rows, columns, 1, &c->pending);
+      step(a, at, stride, w, way == PASSING, rows, columns, 1, &c->pending);
     else
-      step(a, at, stride, w, passing, rows, columns, 0, &c->pending);
+      step(a, at, stride, w, way == PASSING, rows, columns, 0, &c->pending);
     if (k % STORE_EVERY == STORE_EVERY - 1) _tile_stored(6, unused, 64);
     for (int j = 0; j < columns; j++) {
       const s8 *column = panel + j * next_panel;
       if (packed && k + EARLY < chunks) unpack(unpacked[(k + EARLY) % BUFFERS][j], column + EARLY * bytes, chunk * 16, &packing);
     }
-    fetch(&coming);
+    if (way != NEAR) fetch(&coming);
     for (int i = 0; i < each && (k || chunks == 1) && c->pending.next < count; i++) finish_strip(c);
   }
   c->coming = coming;
@@ -172,18 +180,30 @@ INLINE void multiply(Convolution *c, const s8 *panel, int cold, const int rows, 
   finish_rest(c);
 }
 
+INLINE void multiply_any(Convolution *c, const s8 *w, int cold, int rows, int columns, const int way) {
+  if (rows == 4)
+    multiply(c, w, cold, 4, 1, way);
+  else if (rows == 3)
+    multiply(c, w, cold, 3, 1, way);
+  else if (rows == 2)
+    columns == 2 ? multiply(c, w, cold, 2, 2, way) : multiply(c, w, cold, 2, 1, way);
+  else
+    columns == 2 ? multiply(c, w, cold, 1, 2, way) : multiply(c, w, cold, 1, 1, way);
+}
+
 // `cold`: these weights are read for the first time.
 OUTLINE void do_tiles(Convolution *c, int rows, i64 column, int columns, int cold) {
   const i32 *p = c->params;
   const s8 *w = (const s8 *)p + p[QCONV_weight_offset] + column * (i64)p[QCONV_panel_bytes];
-  if (rows == 4)
-    multiply(c, w, cold, 4, 1);
-  else if (rows == 3)
-    multiply(c, w, cold, 3, 1);
-  else if (rows == 2)
-    columns == 2 ? multiply(c, w, cold, 2, 2) : multiply(c, w, cold, 2, 1);
+  const int way = way_of(c, cold);
+  if (way == NEAR)
+    multiply_any(c, w, cold, rows, columns, NEAR);
+  else if (way == FAR)
+    multiply_any(c, w, cold, rows, columns, FAR);
+  else if (way == PASSING)
+    multiply_any(c, w, cold, rows, columns, PASSING);
   else
-    columns == 2 ? multiply(c, w, cold, 1, 2) : multiply(c, w, cold, 1, 1);
+    multiply_any(c, w, cold, rows, columns, PACKED);
   Pending *d = &c->pending;
   const i64 group = group_of(p, column), first = (column - group * p[QCONV_group_tiles]) * 16;
   d->strips = c->strips[c->current], d->columns = columns, d->next = 0, d->count = rows;
