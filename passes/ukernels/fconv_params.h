@@ -1,7 +1,7 @@
 // The parameters of an f32 convolution, pointwise or fully connected layer, as qconv_params.h has them for quantized ones.
 //
 // The convolution is a matrix product of `rows` output pixels with the filters. A row's operands are segments of consecutive f32 of the
-// input, at most PART of fconv_driver.h, in the table at `segments_offset`: each a byte offset from the pixel's first operand and a length
+// input, at most SEGMENT of pack_fconv.py, in the table at `segments_offset`: each a byte offset from the pixel's first operand and a length
 // in bytes. Offsets and steps are in bytes, too. Filters go in tiles of TILE_COLUMNS, which the instruction set's fconv.c defines.
 #ifndef QUANTUNE_FCONV_PARAMS_H_
 #define QUANTUNE_FCONV_PARAMS_H_

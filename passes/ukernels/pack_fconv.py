@@ -18,11 +18,8 @@ from quantune.passes.ukernels.workgroups import blocks
 
 ELEMENT = 4  # bytes
 MOST_ROWS = 224  # of a workgroup, as in fconv_driver.h
-PART = 256  # operands of a segment at most, as there
+SEGMENT = 128  # operands of one at most: PART of a pair, as there
 SMALL_PANELS = 32 * 1024  # bytes of weights that stay in L1 beside a few rows
-SHALLOW = 128  # operands of AVX-512's layers whose results are what takes long, if there are
-MANY_RESULTS = 1 << 20  # bytes
-NEAR_PANELS = 256 * 1024  # bytes of weights that stay in L2 beside them
 
 
 @dataclass(frozen=True)
@@ -69,7 +66,6 @@ def pack_fconv(
         _tiled(finish.biases(geometry.filters)[None], geometry.groups, tile_columns).tobytes()
     )
     weight_offset = blob.add(packed.astype("<f4", copy=False).tobytes())
-    few_rows_first = packed.nbytes <= SMALL_PANELS or _in_one_piece(isa, geometry, depth, packed.nbytes)
     header = {
         "rows": geometry.rows,
         "out_width": geometry.out_width,
@@ -84,19 +80,13 @@ def pack_fconv(
         "tiles": tiles,
         "block_rows": rows,
         "block_tiles": columns,
-        "tiles_inner": int(few_rows_first),
+        "tiles_inner": int(packed.nbytes <= SMALL_PANELS),
         "segments_offset": segments_offset,
         "bias_offset": bias_offset,
         "weight_offset": weight_offset,
     }
     header |= where.fields | finish.bounds
     return blob.finish(header), (-(-geometry.rows // rows), -(-tiles // columns))
-
-
-def _in_one_piece(isa: str, geometry: Geometry, depth: int, weight_bytes: int) -> bool:
-    """Whether reading all weights again for a few rows costs less than writing results a panel at a time."""
-    many = geometry.rows * geometry.filters * ELEMENT >= MANY_RESULTS
-    return isa == "avx512" and many and depth <= SHALLOW and weight_bytes <= NEAR_PANELS
 
 
 @functools.cache
@@ -115,8 +105,8 @@ def _segments(geometry: Geometry, image: Image) -> NDArray[np.int64]:
     rows = np.arange(geometry.kernel[0]) * geometry.dilations[0] * image.step_y
     columns = np.arange(0, geometry.kernel[1], joined) * geometry.dilations[1] * image.step_x
     starts = (rows[:, None] + columns).ravel()
-    cuts = np.arange(0, run, PART * ELEMENT)
-    lengths = np.minimum(run - cuts, PART * ELEMENT)
+    cuts = np.arange(0, run, SEGMENT * ELEMENT)
+    lengths = np.minimum(run - cuts, SEGMENT * ELEMENT)
     return np.stack([(starts[:, None] + cuts).ravel(), np.tile(lengths, len(starts))], axis=1)
 
 

@@ -36,7 +36,14 @@ def test_every_number_of_rows(machine: Machine) -> None:
     """Up to several workgroups, in rows and in columns of the image."""
     counts = (*range(1, 31), 47, 48, 49, 191, 192, 193, 223, 224, 225, 226, 449, 600)
     shapes = [*((n, 1) for n in counts), *((1, n) for n in counts), (7, 11), (29, 13), (14, 14)]
-    check(machine, [FloatConvolution(out=out, channels=c, seed=sum(out)) for out in shapes for c in (1, 4)])
+    check(
+        machine,
+        [
+            FloatConvolution(out=out, channels=c, filters=filters, seed=sum(out))
+            for out in shapes
+            for c, filters in ((1, 20), (4, 20), (5, 57))
+        ],
+    )
 
 
 @each_float_machine
@@ -111,7 +118,7 @@ def test_every_epilogue(machine: Machine, residual: bool) -> None:
         machine,
         [
             FloatConvolution(filters=n, bias=bias, residual=residual, clamp=clamp)
-            for n in (16, 19)
+            for n in (16, 19, 53)
             for bias in (True, False)
             for clamp in clamps
         ],
@@ -125,6 +132,7 @@ def test_small_and_large_panels_and_shared_columns(machine: Machine) -> None:
         machine,
         [
             FloatConvolution((14, 14), 256, 40, SQUARE, residual=True),
+            FloatConvolution((14, 14), 256, 120, SQUARE, residual=True),
             FloatConvolution((1, 1), 1280, 1000),
             FloatConvolution((7, 7), 64, 160),
             FloatConvolution((20, 20), 16, 96),
