@@ -32,6 +32,10 @@ typedef int64_t i64;
     compute(input + input_offset, residual + residual_offset, blob + blob_offset, out + out_offset, x, y);                          \
   }
 
+// Keeps an index, or a pointer, in one register that whatever is counted from it shares. LLVM would have a register for each sum of it and a
+// row's pointer instead, and spill them (avx2/qconv.c: a third of the speed on 64 channels).
+#define PIN(value) __asm__("" : "+r"(value))
+
 INLINE i64 smaller(i64 a, i64 b) { return a < b ? a : b; }
 INLINE i64 larger(i64 a, i64 b) { return a > b ? a : b; }
 

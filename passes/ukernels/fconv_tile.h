@@ -17,7 +17,7 @@ typedef struct {
   i64 operand, channel;        // bytes to add to the rows' operands; to residual and out
   i64 columns;                 // of the result; the last panel is filled up with zeros
   float low, high;
-  const u8 *soon;              // what will be read next, how much of it to fetch with every operand, and in all
+  const u8 *soon;              // what will be read next, how much of it to fetch with every operand, and how far it reaches
   i64 soon_step, soon_bytes;
 } Tile;
 

@@ -48,7 +48,7 @@ INLINE void multiply_blocks(const Strip *s, const int wide, const i64 *places, c
   for (i64 tap = 0; tap < taps; tap++) {
     const i64 at = s->taps[tap];
     i64 beside = at + apart;
-    __asm__("" : "+r"(beside));  // keeps LLVM from a second pointer for every pixel
+    PIN(beside);
     const Lanes left = load(weights + tap * LANES), right = wide > 1 ? load(weights + (taps + tap) * LANES) : left;
 #pragma clang loop unroll(full)
     for (int i = 0; i < PIXELS; i++) {

@@ -15,6 +15,9 @@ from quantune.backend.runner import EmulatedArmRunner, HostRunner
 from quantune.ingress.load import load_model
 from quantune.ingress.model import Model
 from quantune.job.modules import lowered
+from quantune.passes.ukernels.geometry import Geometry
+from quantune.passes.ukernels.pack_fconv import Finish, pack_fconv
+from quantune.passes.ukernels.params import fields
 from quantune.reference import execute_float
 from quantune.targets import get
 
@@ -89,6 +92,14 @@ def test_a_shallow_layer_with_many_results_is_right(tmp_path: Path) -> None:
     model = load_model(f"{tmp_path / 'shallow.py'}:shallow", None, (3, 33, 33), tmp_path)
     choices = compiled_right(model, "host", tmp_path)
     assert sum("kernel fconv for " in choice for choice in choices.values()) == 4
+
+
+def test_few_rows_come_first_where_all_weights_are_few() -> None:
+    for filters, size, first in ((256, 56, False), (256, 14, False), (2048, 56, False), (32, 56, True)):
+        geometry = Geometry(size, size, 64, (1, 1), (1, 1), (1, 1), size, size, filters)
+        blob, _ = pack_fconv("avx512", geometry, np.ones((64, filters), np.float32), Finish())
+        header = dict(zip(fields("fconv"), np.frombuffer(blob, "<i4"), strict=False))
+        assert header["tiles_inner"] == first, (filters, size)
 
 
 def compiled_right(model: Model, target: str, folder: Path) -> dict[str, str]:

@@ -55,7 +55,7 @@ INLINE void multiply_rows(const Tile *t, const int rows) {
       }
       _mm_prefetch(soon, _MM_HINT_T1);
       k += 4, w += TILE_COLUMNS, soon += soon_step;
-      __asm__("" : "+r"(k));  // keeps the row pointers where they are, see qconv.c
+      PIN(k);
     } while (k != last);
   }
   float buffer[TILE_ROWS * TILE_COLUMNS];

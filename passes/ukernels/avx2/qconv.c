@@ -44,8 +44,7 @@ INLINE void multiply_rows(const int rows, const u8 *const *operands, const s8 *w
           lanes[i][1] = _mm256_add_epi16(lanes[i][1], _mm256_maddubs_epi16(x, w1));
         }
         k += 4, w += 64;
-        // Without this, LLVM rebases all row pointers at every flush and spills them (a third of the speed on 64 channels).
-        __asm__("" : "+r"(k));
+        PIN(k);
       } while (k != end);
       // Nor may the sums move to registers: LLVM would spill what it kept there, and store it as well (a tenth of the speed).
       __asm__("" : "+r"(sums) : : "memory");

@@ -14,15 +14,6 @@
 
 typedef float Unaligned __attribute__((aligned(1), may_alias));
 
-INLINE float load(const u8 *p) {
-  float value;
-  __builtin_memcpy(&value, p, 4);
-  return value;
-}
-
-// Keeps a value, and what is counted from it, where it is: see avx2/qconv.c.
-#define PIN(value) __asm__("" : "+r"(value))
-
 // Columns beyond the result's are masked away, so that nothing beyond the tensors is touched.
 INLINE __mmask16 mask_of(i64 columns) { return (__mmask16)(columns >= 16 ? 0xFFFF : (1u << columns) - 1); }
 
@@ -42,19 +33,8 @@ INLINE void finish(const Tile *t, const int rows, const i64 count, const int wid
   }
 }
 
-// One operand of every row.
-INLINE void add_products(const int rows, const int wide, const u8 *const *a, i64 k, const float *w, __m512 sums[][4]) {
-  const __m512 left = _mm512_loadu_ps(w), right = wide > 1 ? _mm512_loadu_ps(w + 16) : left;
-#pragma clang loop unroll(full)
-  for (int i = 0; i < rows; i++) {
-    const __m512 x = _mm512_set1_ps(load(a[i] + k));
-    sums[i][0] = _mm512_fmadd_ps(x, left, sums[i][0]);
-    if (wide > 1) sums[i][1] = _mm512_fmadd_ps(x, right, sums[i][1]);
-  }
-}
-
-// The same with two panels: 28 sums leave four registers, so the last weights come from L1 for every row. LLVM would load a row's operand
-// before it is done with the one before, and spill a sum.
+// One operand of every row, with two panels: 28 sums leave four registers, so the last weights come from L1 for every row. LLVM would load
+// a row's operand before it is done with the one before, and spill a sum.
 INLINE void add_pair(const int rows, const u8 *const *a, i64 k, const float *w, const float *other, __m512 sums[][4]) {
   const __m512 w0 = _mm512_loadu_ps(w), w1 = _mm512_loadu_ps(w + 16), w2 = _mm512_loadu_ps(other);
 #pragma clang loop unroll(full)
@@ -71,6 +51,19 @@ INLINE void add_pair(const int rows, const u8 *const *a, i64 k, const float *w, 
   }
 }
 
+// One operand of every row; `other`: the weights in a pair's second panel.
+INLINE void add_products(const int rows, const int wide, const u8 *const *a, i64 k, const float *w, const float *other,
+                         __m512 sums[][4]) {
+  if (wide == 4) return add_pair(rows, a, k, w, other, sums);
+  const __m512 left = _mm512_loadu_ps(w), right = wide > 1 ? _mm512_loadu_ps(w + 16) : left;
+#pragma clang loop unroll(full)
+  for (int i = 0; i < rows; i++) {
+    const __m512 x = _mm512_set1_ps(*(const Unaligned *)(a[i] + k));
+    sums[i][0] = _mm512_fmadd_ps(x, left, sums[i][0]);
+    if (wide > 1) sums[i][1] = _mm512_fmadd_ps(x, right, sums[i][1]);
+  }
+}
+
 // Lines of weights that a step fetches, each from another place: memory answers for several pages faster than for one after the other. Of
 // few rows weights are all that matters. A pair has two places.
 #define LINES(rows, wide) ((rows) <= 4 && (wide) < 4 ? 8 : 2)
@@ -82,7 +75,7 @@ INLINE void add_four(const int rows, const int wide, const u8 *const *a, i64 k, 
   for (int i = 0; i < LINES(rows, wide); i++) _mm_prefetch(soon + i * apart, _MM_HINT_T1);
 #pragma clang loop unroll(full)
   for (int i = 0; i < 4 * TILE_COLUMNS; i += TILE_COLUMNS, k += 4)
-    wide == 4 ? add_pair(rows, a, k, w + i, other + i, sums) : add_products(rows, wide, a, k, w + i, sums);
+    add_products(rows, wide, a, k, w + i, other + i, sums);
 }
 
 // Results are fetched before they are written: stores alone would wait for their lines one after the other. So would reading what is added.
@@ -142,7 +135,7 @@ INLINE void multiply_rows(const Tile *t, const int rows, const i64 count, const 
 #pragma clang loop unroll(disable)
     for (; k != last; k += 4, w += TILE_COLUMNS, other += TILE_COLUMNS) {
       PIN(k);
-      wide == 4 ? add_pair(rows, a, k, w, other, sums) : add_products(rows, wide, a, k, w, sums);
+      add_products(rows, wide, a, k, w, other, sums);
     }
   }
   if (t->sums) {

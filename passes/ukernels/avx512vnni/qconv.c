@@ -27,7 +27,7 @@ INLINE void multiply_rows(const int rows, const u8 *const *operands, const s8 *w
       const __m512i v = _mm512_loadu_si512(w);
       for (int i = 0; i < rows; i++) lanes[i] = _mm512_dpbusd_epi32(lanes[i], broadcast(a[i] + k), v);
       k += 4, w += 64;
-      __asm__("" : "+r"(k));  // keeps the row pointers where they are, see avx2/qconv.c
+      PIN(k);
     }
   }
   for (int i = 0; i < rows; i++) _mm512_storeu_si512(sums + i * 16, lanes[i]);

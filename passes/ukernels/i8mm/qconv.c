@@ -27,7 +27,7 @@ INLINE void multiply_pairs(const int pairs, const u8 *const *operands, const s8 
         for (int i = 0; i < pairs; i++) squares[i][j] = vusmmlaq_s32(squares[i][j], x[i], v);
       }
       k += 8, w += 128;
-      __asm__("" : "+r"(k));  // keeps the row pointers where they are, see avx2/qconv.c
+      PIN(k);
     }
   }
   for (int i = 0; i < pairs; i++)
